@@ -1,0 +1,107 @@
+// Readers look up while the one writer changes the tables: each reader sees exactly the rules of the generation that it holds.
+#include "classifier/tuple_space.hh"
+#include "tests/support/manual_reclaimer.hh"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace weft {
+namespace {
+
+constexpr std::uint64_t key_count = 64;
+constexpr Generation generations = 400;
+
+/// Whether the rule of key k is there at generation g: a function that both sides know.
+bool is_there(std::uint64_t k, Generation g) { return g / (1 + k % 7) % 2 == 0; }
+
+/// The smallest QSBR: readers count their rounds; a grace period is over when each has ended the round it was in.
+struct Readers {
+    static constexpr std::size_t count = 2;
+    std::atomic<Generation> published{1};
+    std::array<std::atomic<std::uint64_t>, count> rounds{};
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> wrong{0};
+
+    void wait_for_grace() const {
+        std::array<std::uint64_t, count> before{};
+        for (std::size_t reader = 0; reader < count; ++reader)
+            before[reader] = rounds[reader].load();
+        for (std::size_t reader = 0; reader < count; ++reader)
+            while (rounds[reader].load() == before[reader])
+                std::this_thread::yield();
+    }
+};
+
+const void* payload_of(std::uint64_t k) { return reinterpret_cast<const void*>(k + 1); }
+bool any_order(const Entry&, const Entry&) { return false; }
+
+void read(const TupleSpace& space, Readers& readers, std::size_t number) {
+    std::array<FlowKey, burst_max> keys{};
+    std::uint64_t round = number;
+    while (!readers.stop.load()) {
+        const Generation g = readers.published.load();
+        for (std::size_t lane = 0; lane < burst_max; ++lane)
+            keys[lane].word[1] = (round * 32 + lane) % key_count;
+        std::array<const Entry*, burst_max> best{};
+        space.lookup(keys.data(), ~LaneMask{0}, g, best.data());
+        for (std::size_t lane = 0; lane < burst_max; ++lane) {
+            const std::uint64_t k = keys[lane].word[1];
+            const bool right = is_there(k, g) ? best[lane] != nullptr && best[lane]->payload == payload_of(k)
+                                              : best[lane] == nullptr;
+            readers.wrong += right ? 0 : 1;
+        }
+        ++round;
+        ++readers.rounds[number];
+    }
+}
+
+TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_works) {
+    test::ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 0x5eed, any_order};
+    Readers readers;
+    std::vector<std::pair<Mask, Entry*>> dead;
+    std::array<Entry*, key_count> alive{};
+    // Two masks, so that tuples come and go too.
+    std::array<Mask, 2> masks;
+    masks[0].add(1, 0xff);
+    masks[1].add(1, 0xffff);
+
+    const auto commit = [&](Generation g) {
+        for (std::uint64_t k = 0; k < key_count; ++k) {
+            const Mask& mask = masks[k % 2];
+            if (is_there(k, g) && alive[k] == nullptr) {
+                const std::array<std::uint64_t, 1> value{k};
+                alive[k] = space.insert(mask, value, make_rank(1, 8), g, payload_of(k)).entry;
+            } else if (!is_there(k, g) && alive[k] != nullptr) {
+                space.expire(*alive[k], g);
+                dead.emplace_back(mask, std::exchange(alive[k], nullptr));
+            }
+        }
+        readers.published.store(g);
+    };
+    commit(1);
+    std::vector<std::thread> threads;
+    for (std::size_t reader = 0; reader < Readers::count; ++reader)
+        threads.emplace_back([&, reader] { read(space, readers, reader); });
+    for (Generation g = 2; g <= generations; ++g) {
+        commit(g);
+        readers.wait_for_grace(); // nobody sees what died: out of the tables
+        for (const auto& [mask, entry] : std::exchange(dead, {}))
+            space.remove(mask, *entry);
+        readers.wait_for_grace(); // nobody stands on what was taken out
+        reclaimer.run();
+    }
+    readers.stop.store(true);
+    for (std::thread& thread : threads)
+        thread.join();
+    reclaimer.run_all();
+    EXPECT_EQ(readers.wrong.load(), 0u);
+    EXPECT_GT(readers.rounds[0].load() + readers.rounds[1].load(), generations);
+}
+
+} // namespace
+} // namespace weft
