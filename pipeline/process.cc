@@ -1,0 +1,132 @@
+#include "pipeline/process.hh"
+
+#include "base/check.hh"
+#include "pipeline/lane.hh"
+#include "pipeline/parse.hh"
+#include "pipeline/rule_counters.hh"
+#include "pipeline/story.hh"
+#include "pipeline/table.hh"
+#include "pipeline/walk.hh"
+
+namespace weft {
+
+PipelineWorker::PipelineWorker(WorkerCounters& of)
+    : counters{of},
+      lanes{new LaneMachines} {} // not make_unique: 3 MB that nobody needs zeroed
+
+PipelineWorker::~PipelineWorker() = default;
+
+namespace {
+
+const PuntSpec reserved_punt{}; // frames to 01:80:c2:00:00:0x, where the bridge punts them
+
+constexpr bool is_reserved_multicast(const FlowKey& key) noexcept {
+    return key.word[1] >> 20 == 0x0180'c200'0000 >> 4;
+}
+
+/// Parses every lane; live are those that go on to the tables.
+template <bool traced>
+void parse_burst(Burst& burst, const World& now, Walk<traced>& walk) noexcept {
+    const PortView* ingress = now.ports.find(index(burst.ingress));
+    const PortNumber inport = ingress != nullptr ? ingress->number : PortNumber::none;
+    const BridgeView& bridge = *now.bridges.find(index(burst.bridge));
+    burst.live = 0;
+    for (std::size_t lane = 0; lane < burst.count; ++lane) {
+        FlowKey& key = burst.key[lane];
+        const Drop reason = parse(burst.packet[lane], inport, now.depth, key);
+        burst.why[lane] = reason;
+        if (reason != Drop::none) [[unlikely]]
+            continue;
+        burst.shape[lane] = key.shape();
+        burst.live |= lane_bit(lane);
+        if (is_reserved_multicast(key) && bridge.reserved_multicast != ReservedMulticast::pass)
+            [[unlikely]] {
+            burst.live &= ~lane_bit(lane);
+            burst.why[lane] = Drop::reserved_multicast;
+            if (bridge.reserved_multicast == ReservedMulticast::punt)
+                walk.punt_unprocessed(lane, reserved_punt);
+        }
+    }
+}
+
+/// Lanes that stand at one table are looked up together, then each runs until it stands at another
+/// or ends.
+template <bool traced>
+void run_tables(Walk<traced>& walk, LaneMask active) noexcept {
+    const Program* found[burst_max];
+    while (active != 0) {
+        LaneMask here = 0;
+        const Table* table = walk.gather(active, here);
+        walk.lookup(table, here, found);
+        for (const std::size_t lane : Lanes{here})
+            if (!walk.hit(lane, table, found[lane]))
+                active &= ~lane_bit(lane);
+    }
+}
+
+/// All lanes stand at the bridge's first table. What a hit does there is often all that there is to
+/// do: send. Such lanes need no machine. Returns the lanes that go on.
+template <bool traced>
+LaneMask run_first_table(Burst& burst, const World& now, Walk<traced>& walk) noexcept {
+    const TableId id = now.bridges.find(index(burst.bridge))->first_table;
+    const Table* table = now.tables.find(index(id));
+    const Program* found[burst_max];
+    walk.lookup(table, burst.live, found);
+    LaneMask active = 0;
+    for (const std::size_t lane : Lanes{burst.live}) {
+        if constexpr (!traced)
+            if (found[lane] != nullptr && found[lane]->only_output &&
+                walk.send(lane, *table, *found[lane]))
+                continue;
+        walk.begin(lane, id);
+        active |= walk.hit(lane, table, found[lane]) ? lane_bit(lane) : 0;
+    }
+    return active;
+}
+
+/// Packets that are given their actions first.
+template <bool traced>
+LaneMask run_given(Burst& burst, const Program& actions, Walk<traced>& walk) noexcept {
+    LaneMask active = 0;
+    for (const std::size_t lane : Lanes{burst.live}) {
+        walk.begin(lane, TableId::none);
+        active |= walk.run_program(lane, &actions) ? lane_bit(lane) : 0;
+    }
+    return active;
+}
+
+template <bool traced>
+void process_traced(
+    Burst& burst, const Program* first, const World& now, PipelineWorker& worker
+) noexcept {
+    burst.effects.clear();
+    burst.learned_count = 0;
+    Walk<traced> walk{burst, now, worker};
+    parse_burst(burst, now, walk);
+    if constexpr (traced) {
+        worker.story->generation = now.generation;
+        worker.story->parsed = burst.key[0];
+        worker.story->add({.what = StoryStep::What::parsed, .reason = burst.why[0]});
+    }
+    run_tables(
+        walk, first == nullptr ? run_first_table(burst, now, walk) : run_given(burst, *first, walk)
+    );
+}
+
+} // namespace
+
+void process(Burst& burst, const World& now, PipelineWorker& worker) noexcept {
+    if (worker.story != nullptr) [[unlikely]]
+        return process_traced<true>(burst, nullptr, now, worker);
+    process_traced<false>(burst, nullptr, now, worker);
+}
+
+void process_with(
+    Burst& burst, const Program& actions, const World& now, PipelineWorker& worker
+) noexcept {
+    if (worker.story != nullptr) [[unlikely]]
+        return process_traced<true>(burst, &actions, now, worker);
+    process_traced<false>(burst, &actions, now, worker);
+}
+
+} // namespace weft

@@ -1,0 +1,290 @@
+#include "pipeline/program.hh"
+
+#include "base/check.hh"
+
+#include <cstdlib>
+#include <new>
+
+namespace weft {
+
+Program* Program::make(const std::vector<Op>& ops, Details details) {
+    check(!ops.empty() && ops.back().kind == Op::Kind::end);
+    const std::size_t size = offsetof(Program, op) + ops.size() * sizeof(Op);
+    void* memory =
+        std::aligned_alloc(cache_line, (size + cache_line - 1) / cache_line * cache_line);
+    check(memory != nullptr);
+    auto* program = new (memory) Program;
+    program->op_count = static_cast<std::uint32_t>(ops.size());
+    program->conjunctive = !details.conjunctions.empty();
+    if (program->conjunctive || !details.punts.empty() || !details.unsupported.empty())
+        program->details = new Details{std::move(details)};
+    program->only_output = ops.size() == 2 && ops[0].kind == Op::Kind::output_port;
+    for (std::size_t i = 0; i < ops.size(); ++i)
+        new (program->op + i) Op{ops[i]};
+    return program;
+}
+
+void Program::destroy(const Program* program) noexcept {
+    if (program == nullptr)
+        return;
+    delete program->details;
+    std::free(const_cast<Program*>(program));
+}
+
+namespace {
+
+/// Where a slice lies if it stays within one word of the key.
+struct InWord {
+    bool fits;
+    std::uint8_t word, shift;
+};
+
+InWord in_word(FieldSlice slice) noexcept {
+    const FieldInfo& field = info(slice.field);
+    if (!field.is_wide())
+        return {true, field.word, static_cast<std::uint8_t>(field.shift + slice.lsb)};
+    if (slice.lsb >= 64)
+        return {true, field.word, static_cast<std::uint8_t>(slice.lsb - 64)};
+    return {slice.lsb + slice.bits <= 64, static_cast<std::uint8_t>(field.word + 1), slice.lsb};
+}
+
+class Compiler {
+public:
+    Compiler(BridgeId bridge, std::uint64_t cookie, Names& names)
+        : bridge_{bridge},
+          cookie_{cookie},
+          names_{names} {}
+
+    void list(const Actions& actions) {
+        for (const Action& action : actions)
+            std::visit([&](const auto& of) { add(action, of); }, action.of);
+        make_last_call_a_jump();
+        emit({.kind = Op::Kind::end});
+    }
+
+    ProgramPtr finish() {
+        ProgramPtr program{Program::make(ops_, std::move(details_))};
+        program->words = words_;
+        program->shapes = shapes_;
+        return program;
+    }
+
+private:
+    void emit(const Op& op) { ops_.push_back(op); }
+
+    void uses(FieldSlice slice) {
+        words_ |= info(slice.field).words();
+        shapes_ |= needs(slice);
+    }
+    static std::uint16_t needs(FieldSlice slice) noexcept {
+        return static_cast<std::uint16_t>(info(slice.field).requires_shape);
+    }
+    /// A call in last place needs no stack.
+    void make_last_call_a_jump() {
+        if (!ops_.empty() && ops_.back().kind == Op::Kind::call && last_is_ours_)
+            ops_.back().kind = Op::Kind::jump;
+    }
+    void unsupported(const Action& action) {
+        emit({.kind = Op::Kind::unsupported, .a = details_.unsupported.size()});
+        details_.unsupported.emplace_back(name(action));
+    }
+
+    void add(const Action&, const action::Output& output) {
+        struct Visitor {
+            Compiler& self;
+            std::uint32_t max_bytes;
+            void operator()(const std::string& port) const {
+                self.emit({
+                    .kind = Op::Kind::output_port,
+                    .arg = static_cast<std::uint32_t>(self.names_.output_port(self.bridge_, port)),
+                    .a = max_bytes,
+                });
+            }
+            void operator()(FieldSlice field) const {
+                self.uses(field);
+                self.emit({.kind = Op::Kind::output_field, .a = pack(field), .b = max_bytes});
+            }
+            void operator()(action::Reserved reserved) const {
+                switch (reserved) {
+                case action::Reserved::inport:
+                    return self.emit({.kind = Op::Kind::output_inport, .b = max_bytes});
+                case action::Reserved::flood:
+                    return self.emit({.kind = Op::Kind::flood, .b = max_bytes});
+                case action::Reserved::all:
+                    return self.emit({.kind = Op::Kind::all, .b = max_bytes});
+                case action::Reserved::normal:
+                    return self.emit({.kind = Op::Kind::normal, .b = max_bytes});
+                }
+            }
+        };
+        last_is_ours_ = false;
+        std::visit(Visitor{*this, output.max_bytes}, output.to);
+    }
+    void add(const Action&, const action::Drop&) { simple(Op::Kind::drop); }
+    void add(const Action&, const action::Set& set) {
+        last_is_ours_ = false;
+        U128 value = set.value;
+        if (!set.port.empty())
+            value = U128{static_cast<std::uint64_t>(names_.number_of(bridge_, set.port))};
+        set_bits(set.to, value);
+    }
+    void set_bits(FieldSlice to, U128 value) {
+        uses(to);
+        const FieldInfo& field = info(to.field);
+        const U128 mask = low_bits(to.bits) << to.lsb;
+        const U128 bits = value << to.lsb & mask;
+        if (!field.is_wide()) {
+            emit(
+                {.kind = Op::Kind::set,
+                 .needs = needs(to),
+                 .arg = field.word,
+                 .a = bits.low << field.shift,
+                 .b = mask.low << field.shift}
+            );
+            return;
+        }
+        if (mask.high != 0)
+            emit(
+                {.kind = Op::Kind::set,
+                 .needs = needs(to),
+                 .arg = field.word,
+                 .a = bits.high,
+                 .b = mask.high}
+            );
+        if (mask.low != 0)
+            emit({
+                .kind = mask.high != 0 ? Op::Kind::set_low : Op::Kind::set,
+                .needs = needs(to),
+                .arg = field.word + 1u,
+                .a = bits.low,
+                .b = mask.low,
+            });
+    }
+    void add(const Action&, const action::Move& move) {
+        last_is_ours_ = false;
+        uses(move.from);
+        uses(move.to);
+        const auto both = static_cast<std::uint16_t>(needs(move.from) | needs(move.to));
+        const InWord from = in_word(move.from);
+        const InWord to = in_word(move.to);
+        if (from.fits && to.fits)
+            emit({
+                .kind = Op::Kind::move,
+                .needs = both,
+                .a = pack(MoveWords{from.word, from.shift, to.word, to.shift, move.to.bits}),
+            });
+        else
+            emit(
+                {.kind = Op::Kind::move_wide,
+                 .needs = both,
+                 .a = pack(move.from),
+                 .b = pack(move.to)}
+            );
+    }
+    void add(const Action&, const action::Push& push) {
+        last_is_ours_ = false;
+        uses(push.from);
+        emit({.kind = Op::Kind::push, .a = pack(push.from)});
+    }
+    void add(const Action&, const action::Pop& pop) {
+        last_is_ours_ = false;
+        uses(pop.to);
+        emit({.kind = Op::Kind::pop, .needs = needs(pop.to), .a = pack(pop.to)});
+    }
+    void add(const Action&, const action::PushVlan& push) {
+        last_is_ours_ = false;
+        emit({.kind = Op::Kind::push_vlan, .arg = push.tpid});
+    }
+    void add(const Action&, const action::PopVlan&) { simple(Op::Kind::pop_vlan); }
+    void add(const Action&, const action::DecTtl&) {
+        shapes_ |= static_cast<std::uint16_t>(Shape::ip);
+        simple(Op::Kind::dec_ttl);
+    }
+    void add(const Action&, const action::Call& call) {
+        emit(
+            {.kind = Op::Kind::call,
+             .arg = static_cast<std::uint32_t>(names_.table(bridge_, call.table))}
+        );
+        last_is_ours_ = true;
+    }
+    void add(const Action&, const action::Goto& to) {
+        last_is_ours_ = false;
+        emit(
+            {.kind = Op::Kind::jump,
+             .arg = static_cast<std::uint32_t>(names_.table(bridge_, to.table))}
+        );
+    }
+    void add(const Action&, const action::Clone& clone) {
+        const std::size_t at = ops_.size();
+        emit({.kind = Op::Kind::clone});
+        last_is_ours_ = false;
+        list(clone.body);
+        ops_[at].arg = static_cast<std::uint32_t>(ops_.size() - at - 1);
+        last_is_ours_ = false;
+    }
+    void add(const Action&, const action::Group& group) {
+        last_is_ours_ = false;
+        emit({
+            .kind = Op::Kind::group,
+            .arg = static_cast<std::uint32_t>(names_.group(bridge_, group.group)),
+            .a = group.group,
+        });
+    }
+    void add(const Action& action, const action::Controller& to) {
+        last_is_ours_ = false;
+        if (to.pause || to.meter != 0)
+            return unsupported(action);
+        emit(
+            {.kind = Op::Kind::controller, .arg = static_cast<std::uint32_t>(details_.punts.size())}
+        );
+        details_.punts.push_back(std::make_unique<PuntSpec>(PuntSpec{
+            to.reason, to.max_bytes, cookie_, to.userdata}));
+    }
+    void add(const Action&, const action::CheckPacketLarger& larger) {
+        last_is_ours_ = false;
+        uses(larger.to);
+        emit({
+            .kind = Op::Kind::check_larger,
+            .needs = needs(larger.to),
+            .arg = larger.bytes,
+            .a = pack(larger.to),
+        });
+    }
+    void add(const Action&, const action::SetQueue& set) {
+        last_is_ours_ = false;
+        set_bits(whole(info(FieldId::queue)), U128{set.queue});
+    }
+    void add(const Action&, const action::Conjunction& of) {
+        details_.conjunctions.push_back({of.id, static_cast<std::uint8_t>(of.clause - 1), of.count}
+        );
+    }
+    template <class Other>
+    void add(const Action& action, const Other&) { // ct, ct_clear, meter, learn, sample, bundle
+        last_is_ours_ = false;
+        unsupported(action);
+    }
+    void simple(Op::Kind kind) {
+        last_is_ours_ = false;
+        emit({.kind = kind});
+    }
+
+    BridgeId bridge_;
+    std::uint64_t cookie_;
+    Names& names_;
+    std::vector<Op> ops_;
+    Program::Details details_;
+    WordMask words_ = 0;
+    std::uint16_t shapes_ = 0;
+    bool last_is_ours_ = false; // the last operation is the call that this list ended with
+};
+
+} // namespace
+
+ProgramPtr
+compile_actions(BridgeId bridge, const Actions& actions, std::uint64_t cookie, Names& names) {
+    Compiler compiler{bridge, cookie, names};
+    compiler.list(actions);
+    return compiler.finish();
+}
+
+} // namespace weft

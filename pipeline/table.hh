@@ -1,0 +1,77 @@
+// What walks read of tables, groups and learned addresses.
+#pragma once
+
+#include "classifier/tuple_space.hh"
+#include "pipeline/program.hh"
+#include "pipeline/world.hh"
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace weft {
+
+/// A table's settings in one world; its rules are shared by all worlds and stamped.
+class Table {
+public:
+    TableId id{};
+    BridgeId bridge{};
+    std::uint32_t number = 0;
+    const TupleSpace* rules = nullptr;
+    const Program* miss = nullptr; // nullptr: drop as no_match
+    bool counters = true;
+    bool has_conjunctions = false; // since some commit: lookups take the slower way
+
+    Table() = default;
+    ~Table() { Program::destroy(miss); }
+    Table(const Table&) = delete;
+    Table& operator=(const Table&) = delete;
+};
+
+/// Distinct conjunction ids that the rules of one table may use; one more is refused
+/// (too_many_conjunctions).
+inline constexpr std::size_t conjunctions_per_table_max = 1'024;
+
+/// What a lookup in a table found for one key, conjunctions resolved; nullptr: a miss.
+const Program* find_rule(const Table& table, const FlowKey& key, Generation g) noexcept;
+
+struct Bucket {
+    std::uint32_t weight = 1;
+    PortId watch_port = PortId::none;
+    const Program* program = nullptr;
+};
+
+struct Group {
+    GroupType type{};
+    std::vector<Bucket> buckets;
+    std::vector<FieldId> hash_fields; // empty: symmetric 5-tuple
+
+    Group() = default;
+    ~Group() {
+        for (const Bucket& bucket : buckets)
+            Program::destroy(bucket.program);
+    }
+    Group(const Group&) = delete;
+    Group& operator=(const Group&) = delete;
+};
+
+/// The bucket that a select or fast_failover group takes for this key, the first of an indirect
+/// one; nothing where none is live.
+std::optional<std::size_t>
+choose_bucket(const Group& group, const FlowKey& key, const World& now) noexcept;
+/// A hash over addresses, protocol and ports that is equal in both directions of a connection.
+std::uint64_t symmetric_hash(const FlowKey& key) noexcept;
+
+/// A learned address: an entry of BridgeView::macs names one.
+struct LearnedAddress {
+    PortId port{};
+    mutable std::atomic<std::uint64_t> used_ms{0};
+};
+
+/// The key of a learned address, as a word: MAC above, VLAN id below.
+constexpr std::uint64_t mac_key(std::uint16_t vlan, std::uint64_t mac) noexcept {
+    return mac << 16 | vlan;
+}
+
+} // namespace weft

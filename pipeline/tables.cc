@@ -1,0 +1,790 @@
+#include "pipeline/tables.hh"
+
+#include "base/check.hh"
+#include "base/hash.hh"
+#include "pipeline/paged_array.hh"
+#include "pipeline/program.hh"
+#include "pipeline/rule.hh"
+#include "pipeline/rule_counters.hh"
+#include "pipeline/table.hh"
+#include "pipeline/world.hh"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace weft {
+
+PortId BridgeView::find(PortNumber number) const noexcept {
+    const auto at = std::lower_bound(
+        by_number.begin(),
+        by_number.end(),
+        number,
+        [](const auto& a, PortNumber n) { return a.first < n; }
+    );
+    return at != by_number.end() && at->first == number ? at->second : PortId::none;
+}
+
+namespace {
+
+/// Equal ranks and equal values: two rows of several terms overlap. The order is one of the
+/// matches, whatever came first.
+bool goes_before(const Entry& a, const Entry& b) {
+    const auto rule_of = [](const Entry& entry) {
+        return static_cast<const Program*>(entry.payload)->rule;
+    };
+    return rule_of(a)->match_hash > rule_of(b)->match_hash;
+}
+
+bool any_order(const Entry&, const Entry&) {
+    return false;
+}
+
+std::uint64_t hash_of(const Match& match) {
+    std::uint64_t hash = 0;
+    for (const Term& term : match.terms)
+        for (const FieldMatch& f : term.fields) {
+            const std::array<std::uint64_t, 5> parts{
+                static_cast<std::uint64_t>(f.field),
+                f.value.high,
+                f.value.low,
+                f.mask.high,
+                f.mask.low};
+            hash =
+                stable_hash({reinterpret_cast<const char*>(parts.data()), sizeof parts}, hash + 1);
+            hash = stable_hash(f.port.view(), hash);
+        }
+    return hash;
+}
+
+struct TableState {
+    BridgeId bridge{};
+    std::uint32_t number = 0;
+    std::unique_ptr<TupleSpace> rules;
+    std::uint64_t rows = 0;
+    std::map<std::uint32_t, std::uint64_t> conjunctions; // id: clauses that name it
+    std::optional<TableSettings> settings;
+    bool dirty = true;
+};
+
+struct PortState {
+    BridgeId bridge{};
+    std::string name;
+    PortNumber number{};
+    bool present = false;
+};
+
+struct BridgeState {
+    std::string name;
+    BridgeSettings settings;
+    std::unique_ptr<TupleSpace> macs;
+    struct Mac {
+        TupleSpace::Inserted inserted;
+        LearnedAddress* address;
+    };
+    std::unordered_map<std::uint64_t, Mac> mac_of;
+    std::unordered_map<std::string, PortId> port_of;
+    std::map<PortNumber, PortId> numbers; // present or mentioned
+    std::map<PortNumber, PortId> present;
+    std::unordered_map<std::uint32_t, TableId> table_of;
+    std::unordered_map<std::uint32_t, GroupId> group_of;
+    bool dirty = true;
+};
+
+/// A term in the key's words.
+struct Words {
+    Mask mask;
+    std::array<std::uint64_t, key_words> value;
+};
+
+} // namespace
+
+struct Tables::State final : Names {
+    State(TableLimits of, std::size_t workers, Reclaimer& to, std::uint64_t key)
+        : limits{of},
+          reclaimer{to},
+          hash_key{key},
+          table_views{to},
+          group_views{to},
+          port_views{to},
+          bridge_views{to},
+          link_up{std::make_unique<std::atomic<std::uint8_t>[]>(of.ports + 1)} {
+        for (std::size_t i = 0; i < workers; ++i)
+            counters.push_back(std::make_unique<WorkerCounters>(limits.rules + 1));
+        ports.emplace_back(); // PortId::none
+    }
+
+    // Names: what actions refer to is known from its first mention. At a limit the mention means
+    // nothing: packets drop by name.
+    PortId output_port(BridgeId bridge, const std::string& name) override {
+        return mention_port(bridge, name).value_or(PortId::none);
+    }
+    PortNumber number_of(BridgeId bridge, const std::string& name) override {
+        const auto port = mention_port(bridge, name);
+        return port ? ports[index(*port)].number : PortNumber::none;
+    }
+    TableId table(BridgeId bridge, std::uint32_t number) override {
+        return mention_table(bridge, number).value_or(TableId::none);
+    }
+    GroupId group(BridgeId bridge, std::uint32_t number) override {
+        return mention_group(bridge, number).value_or(GroupId::none);
+    }
+
+    std::optional<PortId> mention_port(BridgeId bridge, std::string_view name);
+    std::optional<TableId> mention_table(BridgeId bridge, std::uint32_t number);
+    std::optional<GroupId> mention_group(BridgeId bridge, std::uint32_t number);
+    PortNumber lowest_free(const BridgeState& bridge) const;
+
+    Words words_of(BridgeId bridge, const Term& term);
+    void count_words(const Program& program, WordMask mask_words, std::uint16_t shapes, int by);
+    CounterId take_counter();
+    void bury(Rule* rule);
+    void refresh_views();
+    Depth depth() const;
+
+    Generation next() const noexcept { return generation + 1; }
+
+    TableLimits limits;
+    Reclaimer& reclaimer;
+    std::uint64_t hash_key;
+    Generation generation = 0;
+    std::uint64_t rules = 0;
+
+    std::vector<PortState> ports;
+    std::deque<TableState> tables; // compiling actions mentions more of them while one is at hand
+    std::vector<std::pair<BridgeId, std::uint32_t>> groups;
+    std::deque<BridgeState> bridges;
+    std::unordered_map<std::string, BridgeId> bridge_of;
+    std::vector<TableId> dirty_tables;
+    std::vector<BridgeId> dirty_bridges;
+
+    PagedArrayWriter<Table> table_views;
+    PagedArrayWriter<Group> group_views;
+    PagedArrayWriter<PortView> port_views;
+    PagedArrayWriter<BridgeView> bridge_views;
+    std::unique_ptr<std::atomic<std::uint8_t>[]> link_up;
+
+    std::vector<std::unique_ptr<WorkerCounters>> counters;
+    std::vector<CounterId> free_counters;
+    std::uint32_t counters_used = 0; // CounterId 0 is none
+    std::array<std::uint64_t, key_words> word_users{};
+    std::array<std::uint64_t, 16> shape_users{};
+    std::vector<Rule*> dead;
+    std::vector<std::pair<BridgeId, BridgeState::Mac>> dead_macs;
+    const World* world = nullptr;
+};
+
+// -- names
+
+std::optional<PortId> Tables::State::mention_port(BridgeId bridge, std::string_view name) {
+    BridgeState& of = bridges[index(bridge)];
+    const auto found = of.port_of.find(std::string{name});
+    if (found != of.port_of.end())
+        return found->second;
+    if (ports.size() > limits.ports)
+        return std::nullopt;
+    const auto id = static_cast<PortId>(ports.size());
+    const PortNumber number = lowest_free(of);
+    ports.push_back({bridge, std::string{name}, number, false});
+    of.port_of.emplace(name, id);
+    of.numbers.emplace(number, id);
+    return id;
+}
+
+PortNumber Tables::State::lowest_free(const BridgeState& bridge) const {
+    std::uint32_t candidate = 1;
+    for (const auto& [number, port] : bridge.numbers) {
+        if (static_cast<std::uint32_t>(number) != candidate)
+            break;
+        ++candidate;
+    }
+    return static_cast<PortNumber>(candidate);
+}
+
+std::optional<TableId> Tables::State::mention_table(BridgeId bridge, std::uint32_t number) {
+    BridgeState& of = bridges[index(bridge)];
+    if (const auto found = of.table_of.find(number); found != of.table_of.end())
+        return found->second;
+    if (tables.size() >= limits.tables)
+        return std::nullopt;
+    const auto id = static_cast<TableId>(tables.size());
+    TableState& state = tables.emplace_back();
+    state.bridge = bridge;
+    state.number = number;
+    state.rules = std::make_unique<TupleSpace>(reclaimer, hash_key, goes_before);
+    dirty_tables.push_back(id);
+    of.table_of.emplace(number, id);
+    return id;
+}
+
+std::optional<GroupId> Tables::State::mention_group(BridgeId bridge, std::uint32_t number) {
+    BridgeState& of = bridges[index(bridge)];
+    if (const auto found = of.group_of.find(number); found != of.group_of.end())
+        return found->second;
+    if (groups.size() >= limits.groups)
+        return std::nullopt;
+    const auto id = static_cast<GroupId>(groups.size());
+    groups.emplace_back(bridge, number);
+    of.group_of.emplace(number, id);
+    return id;
+}
+
+Tables::Tables(
+    TableLimits limits, std::size_t workers, Reclaimer& reclaimer, std::uint64_t hash_key
+)
+    : state_{std::make_unique<State>(limits, workers, reclaimer, hash_key)} {
+    (void)bridge_id("main");
+    commit();
+}
+
+/// The workers are gone and the reclaimer has run everything: what is left is what the last
+/// generation sees.
+Tables::~Tables() {
+    State& s = *state_;
+    std::unordered_set<const Rule*> left(s.dead.begin(), s.dead.end());
+    for (TableState& table : s.tables)
+        table.rules->for_each([&](const Entry& entry) {
+            left.insert(static_cast<const Program*>(entry.payload)->rule);
+        });
+    for (const Rule* rule : left)
+        delete rule;
+    for (BridgeState& bridge : s.bridges)
+        for (auto& [key, mac] : bridge.mac_of)
+            delete mac.address;
+    for (const auto& [bridge, mac] : s.dead_macs)
+        delete mac.address;
+    delete s.world;
+}
+
+Result<BridgeId> Tables::bridge_id(std::string_view name) {
+    State& s = *state_;
+    if (const auto found = s.bridge_of.find(std::string{name}); found != s.bridge_of.end())
+        return found->second;
+    if (s.bridges.size() >= s.limits.bridges)
+        return fail(
+            "too_many_bridges",
+            "bridge \"" + std::string{name} + "\": this switch holds at most " +
+                std::to_string(s.limits.bridges)
+        );
+    const auto id = static_cast<BridgeId>(s.bridges.size());
+    BridgeState& bridge = s.bridges.emplace_back();
+    bridge.name = name;
+    bridge.macs = std::make_unique<TupleSpace>(s.reclaimer, s.hash_key, any_order);
+    s.bridge_of.emplace(name, id);
+    s.dirty_bridges.push_back(id);
+    s.mention_table(id, 0);
+    return id;
+}
+
+Result<PortId> Tables::port_id(BridgeId bridge, std::string_view name) {
+    if (const auto id = state_->mention_port(bridge, name))
+        return *id;
+    return fail(
+        "too_many_ports",
+        "port \"" + std::string{name} + "\": this switch knows at most " +
+            std::to_string(state_->limits.ports) + " port names"
+    );
+}
+
+Result<TableId> Tables::table_id(BridgeId bridge, std::uint32_t number) {
+    if (const auto id = state_->mention_table(bridge, number))
+        return *id;
+    return fail(
+        "too_many_tables",
+        "table " + std::to_string(number) + ": this switch holds at most " +
+            std::to_string(state_->limits.tables)
+    );
+}
+
+Result<GroupId> Tables::group_id(BridgeId bridge, std::uint32_t number) {
+    if (const auto id = state_->mention_group(bridge, number))
+        return *id;
+    return fail(
+        "too_many_groups",
+        "group " + std::to_string(number) + ": this switch holds at most " +
+            std::to_string(state_->limits.groups)
+    );
+}
+
+PortNumber Tables::port_number(PortId port) const noexcept {
+    return state_->ports[index(port)].number;
+}
+std::string_view Tables::port_name(PortId port) const noexcept {
+    return state_->ports[index(port)].name;
+}
+BridgeId Tables::bridge_of(PortId port) const noexcept {
+    return state_->ports[index(port)].bridge;
+}
+std::string_view Tables::bridge_name(BridgeId bridge) const noexcept {
+    return state_->bridges[index(bridge)].name;
+}
+std::uint32_t Tables::table_number(TableId table) const noexcept {
+    return state_->tables[index(table)].number;
+}
+BridgeId Tables::bridge_of(TableId table) const noexcept {
+    return state_->tables[index(table)].bridge;
+}
+std::optional<PortId> Tables::port_by_number(BridgeId bridge, PortNumber number) const noexcept {
+    const auto& present = state_->bridges[index(bridge)].present;
+    const auto found = present.find(number);
+    return found == present.end() ? std::nullopt : std::optional{found->second};
+}
+
+// -- ports, bridges, tables, groups
+
+void Tables::set_bridge(BridgeId bridge, const BridgeSettings& settings) {
+    state_->bridges[index(bridge)].settings = settings;
+    state_->dirty_bridges.push_back(bridge);
+}
+
+std::vector<PortId> Tables::set_port(PortId port, const PortSettings& settings) {
+    State& s = *state_;
+    PortState& state = s.ports[index(port)];
+    BridgeState& bridge = s.bridges[index(state.bridge)];
+    std::vector<PortId> renumbered;
+    if (settings.number != PortNumber::none && settings.number != state.number) {
+        const auto renumber = [&](PortId which, PortNumber number) {
+            PortState& it = s.ports[index(which)];
+            bridge.numbers.erase(it.number);
+            bridge.present.erase(it.number);
+            it.number = number;
+            renumbered.push_back(which);
+        };
+        if (const auto holder = bridge.numbers.find(settings.number);
+            holder != bridge.numbers.end()) {
+            const PortId displaced = holder->second;
+            renumber(displaced, s.lowest_free(bridge));
+            // lowest_free was asked while the number was taken, so it is another one
+            bridge.numbers.emplace(s.ports[index(displaced)].number, displaced);
+        }
+        renumber(port, settings.number);
+        bridge.numbers.emplace(settings.number, port);
+    }
+    state.present = true;
+    bridge.present.insert_or_assign(state.number, port);
+    s.dirty_bridges.push_back(state.bridge);
+
+    auto view = std::make_unique<PortView>();
+    view->id = port;
+    view->number = state.number;
+    view->bridge = state.bridge;
+    view->is_patch = settings.is_patch;
+    view->down = settings.down;
+    view->peer = settings.peer;
+    view->vlan_mode = settings.vlan_mode;
+    view->vlan_tag = settings.vlan_tag;
+    view->vlan_allowed.fill(settings.vlan_trunks.empty() ? ~std::uint64_t{0} : 0);
+    for (const std::uint16_t vlan : settings.vlan_trunks)
+        view->vlan_allowed[vlan / 64 % 64] |= std::uint64_t{1} << vlan % 64;
+    s.port_views.set(index(port), std::move(view));
+    if (settings.is_patch)
+        s.link_up[index(port)].store(1, std::memory_order_relaxed);
+    return renumbered;
+}
+
+void Tables::erase_port(PortId port) {
+    State& s = *state_;
+    PortState& state = s.ports[index(port)];
+    state.present = false;
+    s.bridges[index(state.bridge)].present.erase(state.number);
+    s.dirty_bridges.push_back(state.bridge);
+    s.port_views.set(index(port), nullptr);
+}
+
+void Tables::set_link(PortId port, bool up) noexcept {
+    state_->link_up[index(port)].store(up ? 1 : 0, std::memory_order_relaxed);
+}
+
+void Tables::set_table(TableId table, const TableSettings& settings) {
+    state_->tables[index(table)].settings = settings;
+    state_->dirty_tables.push_back(table);
+}
+
+void Tables::erase_table(TableId table) {
+    state_->tables[index(table)].settings.reset();
+    state_->dirty_tables.push_back(table);
+}
+
+void Tables::set_group(BridgeId bridge, GroupId group, const GroupSettings& settings) {
+    State& s = *state_;
+    auto view = std::make_unique<Group>();
+    view->type = settings.type;
+    view->hash_fields = settings.hash_fields;
+    for (const BucketSettings& bucket : settings.buckets) {
+        ProgramPtr program = compile_actions(bridge, bucket.actions, 0, s);
+        s.count_words(*program, 0, 0, +1); // for good: groups are few and their fields with them
+        view->buckets.push_back({bucket.weight, bucket.watch_port, program.release()});
+    }
+    WordMask hashed = 0;
+    for (const FieldId field : settings.hash_fields)
+        hashed |= info(field).words();
+    if (settings.type == GroupType::select && hashed == 0)
+        hashed = WordMask{0x18} | WordMask{0xf}
+                                      << 16; // IPv4 addresses, protocol and ports, IPv6 addresses
+    for (std::size_t word = 0; word < key_words; ++word)
+        s.word_users[word] += hashed >> word & 1;
+    s.group_views.set(index(group), std::move(view));
+}
+
+void Tables::erase_group(GroupId group) {
+    state_->group_views.set(index(group), nullptr);
+}
+
+// -- rules
+
+Words Tables::State::words_of(BridgeId bridge, const Term& term) {
+    std::array<std::uint64_t, key_words> mask{};
+    Words words;
+    words.value.fill(0);
+    for (const FieldMatch& match : term.fields) {
+        const FieldInfo& field = info(match.field);
+        U128 value = match.value;
+        if (!match.port.empty())
+            value =
+                U128{static_cast<std::uint64_t>(number_of(bridge, std::string{match.port.view()}))};
+        if (field.is_wide()) {
+            mask[field.word] |= match.mask.high;
+            mask[field.word + 1u] |= match.mask.low;
+            words.value[field.word] |= value.high;
+            words.value[field.word + 1u] |= value.low;
+        } else {
+            mask[field.word] |= match.mask.low << field.shift;
+            words.value[field.word] |= value.low << field.shift;
+        }
+    }
+    std::size_t used = 0;
+    for (std::size_t word = 0; word < key_words; ++word)
+        if (mask[word] != 0) {
+            words.mask.add(static_cast<std::uint8_t>(word), mask[word]);
+            words.value[used++] = words.value[word];
+        }
+    return words;
+}
+
+void Tables::State::count_words(
+    const Program& program, WordMask mask_words, std::uint16_t shapes, int by
+) {
+    const WordMask words = program.words | mask_words;
+    const auto all_shapes = static_cast<std::uint16_t>(program.shapes | shapes);
+    const auto step = static_cast<std::uint64_t>(by); // -1 wraps to the right answer
+    for (std::size_t word = 0; word < key_words; ++word)
+        word_users[word] += words >> word & 1 ? step : 0;
+    for (std::size_t bit = 0; bit < 16; ++bit)
+        shape_users[bit] += all_shapes >> bit & 1 ? step : 0;
+}
+
+CounterId Tables::State::take_counter() {
+    CounterId id{};
+    if (!free_counters.empty()) {
+        id = free_counters.back();
+        free_counters.pop_back();
+        for (const auto& worker :
+             counters) { // nobody counts with it: its last rule's grace period is over
+            RuleCounters& c = worker->of(id);
+            c.packets.set(0);
+            c.bytes.set(0);
+            c.used_ms.set(0);
+        }
+        return id;
+    }
+    id = static_cast<CounterId>(++counters_used);
+    for (const auto& worker : counters)
+        worker->prepare(id);
+    return id;
+}
+
+Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
+    State& s = *state_;
+    if (s.rules + settings.match.terms.size() > s.limits.rules)
+        return fail(
+            "too_many_rules",
+            "this switch holds at most " + std::to_string(s.limits.rules) + " rules"
+        );
+    TableState& table = s.tables[index(settings.table)];
+    ProgramPtr program = compile_actions(table.bridge, settings.actions, settings.cookie, s);
+    for (const ConjunctionClause& clause : program->conjunctions())
+        if (!table.conjunctions.contains(clause.id) &&
+            table.conjunctions.size() >= conjunctions_per_table_max)
+            return fail(
+                "too_many_conjunctions",
+                "table " + std::to_string(table.number) + ": conjunction " +
+                    std::to_string(clause.id) + ": a table holds at most " +
+                    std::to_string(conjunctions_per_table_max) + " conjunction ids"
+            );
+    auto rule = std::make_unique<Rule>();
+    rule->table = settings.table;
+    rule->priority = settings.priority;
+    rule->born = s.next();
+    rule->match_hash = hash_of(settings.match);
+    rule->counter = s.take_counter();
+    program->rule = rule.get();
+    program->counter = rule->counter;
+    if (program->conjunctive) {
+        if (table.conjunctions.empty())
+            s.dirty_tables.push_back(settings.table);
+        for (const ConjunctionClause& clause : program->conjunctions())
+            ++table.conjunctions[clause.id];
+    }
+
+    std::vector<Words> terms;
+    terms.reserve(settings.match.terms.size());
+    std::size_t bits = ~std::size_t{0};
+    for (const Term& term : settings.match.terms) {
+        terms.push_back(s.words_of(table.bridge, term));
+        bits = std::min(bits, terms.back().mask.bit_count());
+        rule->words |= terms.back().mask.words();
+        for (const FieldMatch& field : term.fields)
+            if (field.field == FieldId::shape)
+                rule->shapes |= static_cast<std::uint16_t>(field.mask.low);
+    }
+    rule->entries.reserve(terms.size());
+    for (const Words& term : terms)
+        rule->entries.push_back(table.rules->insert(
+            term.mask,
+            {term.value.data(), term.mask.count},
+            make_rank(settings.priority, bits),
+            s.next(),
+            program.get()
+        ));
+    s.count_words(*program, rule->words, rule->shapes, +1);
+    rule->program = std::move(program);
+    s.rules += terms.size();
+    ++table.rows;
+    return rule.release();
+}
+
+Result<Rule*> Tables::replace_rule(Rule* old, const RuleSettings& settings) {
+    State& s = *state_;
+    auto made = insert_rule(settings);
+    if (!made)
+        return made;
+    Rule* rule = *made;
+    s.free_counters.push_back(rule->counter); // fresh, and not seen by anybody yet
+    rule->counter = old->counter;
+    rule->program->counter = old->counter;
+    old->owns_counter = false;
+    erase_rule(old);
+    return rule;
+}
+
+void Tables::erase_rule(Rule* rule) {
+    State& s = *state_;
+    TableState& table = s.tables[index(rule->table)];
+    for (const auto& [entry, mask] : rule->entries)
+        table.rules->expire(*entry, s.next());
+    s.count_words(*rule->program, rule->words, rule->shapes, -1);
+    for (const ConjunctionClause& clause : rule->program->conjunctions())
+        if (--table.conjunctions[clause.id] == 0)
+            table.conjunctions.erase(clause.id);
+    if (rule->program->conjunctive && table.conjunctions.empty())
+        s.dirty_tables.push_back(rule->table);
+    --table.rows;
+    s.rules -= rule->entries.size();
+    s.dead.push_back(rule);
+}
+
+/// Nobody sees the rule any more: out of the tables now, its memory after another grace period.
+void Tables::State::bury(Rule* rule) {
+    TableState& table = tables[index(rule->table)];
+    for (const auto& [entry, mask] : rule->entries)
+        table.rules->remove(*mask, *entry);
+    reclaimer.retire([this, rule] {
+        if (rule->owns_counter)
+            free_counters.push_back(rule->counter);
+        delete rule;
+    });
+}
+
+std::shared_ptr<const Program> Tables::compile(BridgeId bridge, const Actions& actions) {
+    ProgramPtr program = compile_actions(bridge, actions, 0, *state_);
+    state_->count_words(*program, 0, 0, +1); // its fields stay parsed: packet-outs come again
+    return {program.release(), Program::Deleter{}};
+}
+
+// -- learned addresses
+
+bool Tables::learn_mac(BridgeId bridge, std::uint16_t vlan, std::uint64_t mac, PortId port) {
+    State& s = *state_;
+    BridgeState& of = s.bridges[index(bridge)];
+    const std::uint64_t key = mac_key(vlan, mac);
+    if (const auto known = of.mac_of.find(key); known != of.mac_of.end()) {
+        if (known->second.address->port == port)
+            return true;
+        forget_mac(bridge, vlan, mac);
+    } else if (of.mac_of.size() >= s.limits.macs_per_bridge) {
+        return false;
+    }
+    Mask mask;
+    mask.add(1, ~std::uint64_t{0});
+    auto* address = new LearnedAddress{.port = port};
+    const std::array<std::uint64_t, 1> value{key};
+    of.mac_of[key] = {of.macs->insert(mask, value, make_rank(0, 64), s.next(), address), address};
+    return true;
+}
+
+void Tables::forget_mac(BridgeId bridge, std::uint16_t vlan, std::uint64_t mac) {
+    State& s = *state_;
+    BridgeState& of = s.bridges[index(bridge)];
+    const auto known = of.mac_of.find(mac_key(vlan, mac));
+    if (known == of.mac_of.end())
+        return;
+    of.macs->expire(*known->second.inserted.entry, s.next());
+    s.dead_macs.emplace_back(bridge, known->second);
+    of.mac_of.erase(known);
+}
+
+std::uint64_t Tables::mac_used_ms(BridgeId bridge, std::uint16_t vlan, std::uint64_t mac) const {
+    const BridgeState& of = state_->bridges[index(bridge)];
+    const auto known = of.mac_of.find(mac_key(vlan, mac));
+    return known == of.mac_of.end()
+               ? 0
+               : known->second.address->used_ms.load(std::memory_order_relaxed);
+}
+
+// -- publication
+
+void Tables::State::refresh_views() {
+    for (std::size_t i = 0; i < dirty_tables.size(); ++i) { // a miss may mention more
+        const TableId id = dirty_tables[i];
+        const TableState& state = tables[index(id)];
+        auto view = std::make_unique<Table>();
+        view->id = id;
+        view->bridge = state.bridge;
+        view->number = state.number;
+        view->rules = state.rules.get();
+        view->has_conjunctions = !state.conjunctions.empty();
+        if (state.settings) {
+            view->counters = state.settings->counters;
+            if (state.settings->miss) {
+                ProgramPtr miss = compile_actions(state.bridge, *state.settings->miss, 0, *this);
+                count_words(*miss, 0, 0, +1);
+                view->miss = miss.release();
+            }
+        }
+        table_views.set(index(id), std::move(view));
+    }
+    dirty_tables.clear();
+    for (const BridgeId id : dirty_bridges) {
+        const BridgeState& state = bridges[index(id)];
+        auto view = std::make_unique<BridgeView>();
+        view->id = id;
+        view->reserved_multicast = state.settings.reserved_multicast;
+        view->learning = state.settings.learning;
+        view->first_table = state.table_of.at(0);
+        view->macs = state.macs.get();
+        for (const auto& [number, port] : state.present) {
+            view->ports.push_back(port);
+            view->by_number.emplace_back(number, port);
+        }
+        bridge_views.set(index(id), std::move(view));
+    }
+    dirty_bridges.clear();
+}
+
+Depth Tables::State::depth() const {
+    Depth depth;
+    depth.words = Depth::always;
+    for (std::size_t word = 0; word < key_words; ++word)
+        if (word_users[word] != 0)
+            depth.words |= WordMask{1} << word;
+    constexpr auto l2_shapes =
+        static_cast<std::uint16_t>(Shape::vlan | Shape::vlan1 | Shape::tunnel);
+    depth.l3 = false;
+    for (std::size_t word = 0; word < key_words; ++word)
+        depth.l3 = depth.l3 || (word_users[word] != 0 && (Depth::l3_words >> word & 1) != 0);
+    for (std::size_t bit = 0; bit < 16; ++bit)
+        depth.l3 = depth.l3 || (shape_users[bit] != 0 && (l2_shapes >> bit & 1) == 0);
+    return depth;
+}
+
+const World& Tables::commit() {
+    State& s = *state_;
+    s.refresh_views();
+    ++s.generation;
+    auto world = std::make_unique<World>();
+    world->generation = s.generation;
+    world->depth = s.depth();
+    world->tables = s.table_views.freeze();
+    world->groups = s.group_views.freeze();
+    world->ports = s.port_views.freeze();
+    world->bridges = s.bridge_views.freeze();
+    world->link_up = s.link_up.get();
+    if (s.world != nullptr)
+        s.reclaimer.retire([old = s.world] { delete old; });
+    s.world = world.release();
+
+    if (!s.dead.empty() || !s.dead_macs.empty())
+        s.reclaimer.retire(
+            [&s, rules = std::exchange(s.dead, {}), macs = std::exchange(s.dead_macs, {})] {
+                for (Rule* rule : rules)
+                    s.bury(rule);
+                for (const auto& [bridge, mac] : macs) {
+                    s.bridges[index(bridge)].macs->remove(*mac.inserted.mask, *mac.inserted.entry);
+                    s.reclaimer.retire([address = mac.address] { delete address; });
+                }
+            }
+        );
+    return *s.world;
+}
+
+const World& Tables::world() const noexcept {
+    return *state_->world;
+}
+Generation Tables::generation() const noexcept {
+    return state_->generation;
+}
+
+// -- seeing inside
+
+RowCounters Tables::counters(const Rule& rule) const noexcept {
+    RowCounters sum;
+    for (const auto& worker : state_->counters) {
+        const RuleCounters& c = worker->of(rule.counter);
+        sum.packets += c.packets.read();
+        sum.bytes += c.bytes.read();
+        sum.used_ms = std::max(sum.used_ms, c.used_ms.read());
+    }
+    return sum;
+}
+
+Generation Tables::born(const Rule& rule) const noexcept {
+    return rule.born;
+}
+
+std::vector<TableReport> Tables::report() const {
+    std::vector<TableReport> reports;
+    for (const TableState& table : state_->tables) {
+        const TupleSpace& rules = *table.rules;
+        const std::uint64_t probes = rules.probes_max();
+        reports.push_back({
+            .bridge = table.bridge,
+            .number = table.number,
+            .engine = rules.is_linear() ? "linear" : "hash per mask",
+            .rows = table.rows,
+            .rules = rules.entries(),
+            .tuples = rules.tuples(),
+            .probes_max = rules.is_linear() ? rules.entries() : probes,
+            .cache_lines_max = rules.is_linear() ? rules.entries() : probes + rules.tuples(),
+            .memory_bytes = rules.memory_bytes(),
+        });
+    }
+    return reports;
+}
+
+WorkerCounters& Tables::worker_counters(std::size_t worker) noexcept {
+    return *state_->counters[worker];
+}
+std::uint64_t Tables::rules() const noexcept {
+    return state_->rules;
+}
+
+std::uint64_t Tables::memory_bytes() const noexcept {
+    std::uint64_t bytes = 0;
+    for (const TableState& table : state_->tables)
+        bytes += table.rules->memory_bytes() + table.rows * (sizeof(Rule) + sizeof(Program));
+    return bytes;
+}
+
+} // namespace weft
