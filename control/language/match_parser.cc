@@ -1,0 +1,474 @@
+// A match grows bottom-up as a list of terms (a disjunction of conjunctions). Negation never builds
+// anything: it goes down with the parser, turns == into !=, && into ||, and meets each comparison
+// without its prerequisites, which stay as they are.
+//
+// Invariants: (1) terms are made by add() alone; (2) no list is ever longer than a few times
+// match_terms_max, and no more than combinations_max pairs of terms are joined, whatever the text.
+
+#include "base/check.hh"
+#include "control/language/check.hh"
+#include "control/language/language.hh"
+#include "control/language/prefixes.hh"
+#include "control/language/reader.hh"
+#include "control/language/values.hh"
+
+#include <algorithm>
+#include <utility>
+
+namespace weft {
+
+namespace language {
+
+namespace {
+
+using Terms = std::vector<Term>;
+
+constexpr bool is_comparison(Kind kind) noexcept {
+    return kind >= Kind::equal && kind <= Kind::greater_equal;
+}
+
+constexpr Kind inverse(Kind comparison) noexcept {
+    switch (comparison) {
+    case Kind::equal:
+        return Kind::not_equal;
+    case Kind::not_equal:
+        return Kind::equal;
+    case Kind::less:
+        return Kind::greater_equal;
+    case Kind::less_equal:
+        return Kind::greater;
+    case Kind::greater:
+        return Kind::less_equal;
+    default:
+        return Kind::less;
+    }
+}
+
+/// `5 < reg0` is `reg0 > 5`.
+constexpr Kind mirrored(Kind comparison) noexcept {
+    switch (comparison) {
+    case Kind::less:
+        return Kind::greater;
+    case Kind::less_equal:
+        return Kind::greater_equal;
+    case Kind::greater:
+        return Kind::less;
+    case Kind::greater_equal:
+        return Kind::less_equal;
+    default:
+        return comparison;
+    }
+}
+
+constexpr bool is_less(Kind comparison) noexcept {
+    return comparison == Kind::less || comparison == Kind::less_equal;
+}
+
+class MatchParser {
+public:
+    explicit MatchParser(std::string_view text) : in_{"match", text} {}
+
+    Result<Match> parse() {
+        Terms terms;
+        if (!any(false, terms) || !(in_.is(Kind::end) || in_.fail_expected("&&, || or the end")))
+            return tl::unexpected<Error>{std::move(in_).error()};
+        Match match = canonical_of_added(std::move(terms));
+        if (match.terms.size() > match_terms_max) {
+            too_many();
+            return tl::unexpected<Error>{std::move(in_).error()};
+        }
+        return match;
+    }
+
+private:
+    bool any(bool negated, Terms& out);
+    bool all(bool negated, Terms& out);
+    bool one(bool negated, Terms& out);
+    bool named(bool negated, bool after_not, Terms& out);
+    bool constant_first(bool negated, bool after_not, Terms& out);
+    bool constants(std::vector<Constant>& out);
+    bool predicate(const Symbol& symbol, bool negated, Terms& out);
+    bool compare(
+        const FieldRef& field, Kind comparison, const std::vector<Constant>& constants, Terms& out
+    );
+    bool compare_ports(
+        const FieldRef& field, Kind comparison, const std::vector<Constant>& constants, Terms& out
+    );
+    bool
+    values_of(FieldSlice slice, Kind comparison, const std::vector<Constant>& constants, Prefixes&);
+    bool add_terms(const FieldRef& field, const Prefixes& values, Terms& out);
+
+    bool unite(Terms& into, Terms&& more);
+    bool intersect(Terms& into, Terms&& more);
+    bool join(Term& into, const Term& other, bool& possible);
+    bool too_many();
+    bool needs_parentheses() {
+        return in_.fail(
+            in_.token().at,
+            "bad_match",
+            "! stands before a comparison: write !(...) with parentheses around it"
+        );
+    }
+
+    Reader in_;
+    unsigned depth_ = 0;
+    std::size_t combinations_ = 0;
+};
+
+bool MatchParser::too_many() {
+    return in_.fail(
+        in_.token().at,
+        "too_many_terms",
+        "the match comes to more than " + std::to_string(match_terms_max) +
+            " terms: its sets, ranges and inequalities multiply"
+    );
+}
+
+bool MatchParser::join(Term& into, const Term& other, bool& possible) {
+    const Added added = add(into, other);
+    possible = added == Added::possible;
+    if (added == Added::mixed)
+        return in_.fail(
+            in_.token().at,
+            "bad_value",
+            "one port is asked for both by name and by number: use one of the two"
+        );
+    return true;
+}
+
+bool MatchParser::unite(Terms& into, Terms&& more) {
+    if (into.empty()) {
+        into = std::move(more);
+        return true;
+    }
+    into.insert(
+        into.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end())
+    );
+    if (into.size() <= 2 * match_terms_max)
+        return true;
+    std::sort(into.begin(), into.end());
+    into.erase(std::unique(into.begin(), into.end()), into.end());
+    return into.size() <= match_terms_max || too_many();
+}
+
+bool MatchParser::intersect(Terms& into, Terms&& more) {
+    combinations_ += into.size() * more.size();
+    if (combinations_ > LanguageLimits::combinations_max)
+        return too_many();
+    if (into.size() == 1)
+        into.swap(more);
+    bool possible = false;
+    if (more.size() <= 1) {
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < into.size() && !more.empty(); ++i) {
+            if (!join(into[i], more.front(), possible))
+                return false;
+            if (!possible)
+                continue;
+            if (kept != i)
+                into[kept] = std::move(into[i]);
+            ++kept;
+        }
+        into.resize(kept);
+        return true;
+    }
+    Terms product;
+    for (const Term& a : into) {
+        Terms row;
+        for (const Term& b : more) {
+            Term both = a;
+            if (!join(both, b, possible))
+                return false;
+            if (possible)
+                row.push_back(std::move(both));
+        }
+        if (!unite(product, std::move(row)))
+            return false;
+    }
+    into = std::move(product);
+    return true;
+}
+
+bool MatchParser::any(bool negated, Terms& out) {
+    if (!all(negated, out))
+        return false;
+    while (in_.accept(Kind::logical_or)) {
+        Terms more;
+        if (!all(negated, more) ||
+            !(negated ? intersect(out, std::move(more)) : unite(out, std::move(more))))
+            return false;
+    }
+    return true;
+}
+
+bool MatchParser::all(bool negated, Terms& out) {
+    if (!one(negated, out))
+        return false;
+    while (in_.accept(Kind::logical_and)) {
+        Terms more;
+        if (!one(negated, more) ||
+            !(negated ? unite(out, std::move(more)) : intersect(out, std::move(more))))
+            return false;
+    }
+    return true;
+}
+
+bool MatchParser::one(bool negated, Terms& out) {
+    bool after_not = false;
+    while (in_.accept(Kind::logical_not)) {
+        negated = !negated;
+        after_not = true;
+    }
+    if (in_.is(Kind::name))
+        return named(negated, after_not, out);
+    if (in_.token().is_constant() || in_.is(Kind::string) || in_.is(Kind::open_brace))
+        return constant_first(negated, after_not, out);
+    if (!in_.is(Kind::open))
+        return in_.fail_expected("a field, a predicate or \"(\"");
+    if (depth_ == LanguageLimits::parentheses_max)
+        return in_.fail(
+            in_.token().at,
+            "bad_match",
+            "parentheses are nested deeper than " + std::to_string(LanguageLimits::parentheses_max)
+        );
+    ++depth_;
+    in_.advance();
+    if (!any(negated, out) || !in_.expect(Kind::close))
+        return false;
+    --depth_;
+    return true;
+}
+
+/// A set in braces, or one constant.
+bool MatchParser::constants(std::vector<Constant>& out) {
+    if (!in_.accept(Kind::open_brace)) {
+        out.emplace_back();
+        return in_.constant(out.back());
+    }
+    do {
+        out.emplace_back();
+        if (!in_.constant(out.back()))
+            return false;
+        in_.accept(Kind::comma);
+    } while (!in_.accept(Kind::close_brace));
+    return true;
+}
+
+bool MatchParser::named(bool negated, bool after_not, Terms& out) {
+    const Symbol* symbol = find_symbol(in_.token().text);
+    if (symbol == nullptr)
+        return in_.fail_unknown_field();
+    FieldRef field{in_.token().at, symbol, symbol->slice};
+    in_.advance();
+    if (!symbol->is_predicate() && !in_.slice_of(field))
+        return false;
+    const Kind comparison = in_.token().kind;
+    if (!is_comparison(comparison)) {
+        if (symbol->is_predicate())
+            return predicate(*symbol, negated, out);
+        if (field.slice.bits == 1)
+            return add_terms(field, {{U128{!negated}, U128{1}}}, out);
+        return in_.fail_expected("a comparison with " + std::string{symbol->name});
+    }
+    if (after_not)
+        return needs_parentheses();
+    in_.advance();
+    std::vector<Constant> set;
+    if (!constants(set))
+        return false;
+    if (!symbol->is_predicate())
+        return compare(field, negated ? inverse(comparison) : comparison, set, out);
+    const Constant& bit = set.front();
+    if (set.size() != 1 || bit.is_range || bit.mask || !bit.port.empty() || bit.first > U128{1} ||
+        (comparison != Kind::equal && comparison != Kind::not_equal))
+        return in_.fail(
+            bit.at,
+            "bad_value",
+            std::string{symbol->name} + " is true or false: it can only be == 1 or == 0"
+        );
+    const bool wanted = (bit.first == U128{1}) == (comparison == Kind::equal);
+    return predicate(*symbol, wanted == negated, out);
+}
+
+/// `1`, `0`, `80 == tcp.dst`, `1024 <= tcp.src <= 49151`.
+bool MatchParser::constant_first(bool negated, bool after_not, Terms& out) {
+    const bool is_set = in_.is(Kind::open_brace);
+    std::vector<Constant> set;
+    if (!constants(set))
+        return false;
+    const Constant& first = set.front();
+    Kind comparison = in_.token().kind;
+    if (!is_comparison(comparison)) {
+        if (is_set || first.is_range || first.mask || !first.port.empty() || first.first > U128{1})
+            return in_.fail_expected("a comparison");
+        if ((first.first == U128{1}) != negated)
+            out.emplace_back();
+        return true;
+    }
+    if (after_not)
+        return needs_parentheses();
+    in_.advance();
+    FieldRef field;
+    if (!in_.field(field))
+        return false;
+    const Kind second = in_.token().kind;
+    comparison = mirrored(comparison);
+    if (!compare(field, negated ? inverse(comparison) : comparison, set, out))
+        return false;
+    if (!is_comparison(second))
+        return true;
+    const bool equality = second <= Kind::not_equal || comparison <= Kind::not_equal;
+    if (equality || is_less(second) == is_less(comparison))
+        return in_.fail_expected("&& (only 1 < field < 5 and the like join two comparisons)");
+    in_.advance();
+    std::vector<Constant> last;
+    Terms more;
+    if (!constants(last) || !compare(field, negated ? inverse(second) : second, last, more))
+        return false;
+    return negated ? unite(out, std::move(more)) : intersect(out, std::move(more));
+}
+
+bool MatchParser::predicate(const Symbol& symbol, bool negated, Terms& out) {
+    const Predicate& of = symbol.predicate;
+    const auto condition = [](Term& term, const Condition& c) {
+        if (c.mask)
+            check(add(term, info(c.field), c.value, c.mask) == Added::possible);
+    };
+    if (!negated) {
+        Term& term = out.emplace_back();
+        add_shape(term, implied(of.shape));
+        for (const Condition& c : of.conditions)
+            condition(term, c);
+        if (of.or_shape != Shape::none)
+            add_shape(out.emplace_back(), implied(of.or_shape));
+        return true;
+    }
+    if (of.shape != Shape::none)
+        add_shape(out.emplace_back(), Shape::none, of.shape | of.or_shape);
+    if (of.alternative.mask) {
+        Term& term = out.emplace_back();
+        add_shape(term, implied(of.shape));
+        condition(term, of.alternative);
+        return true;
+    }
+    for (const Condition& c : of.conditions) {
+        if (!c.mask)
+            continue;
+        Prefixes others;
+        if (!complement_of({c.value, c.mask}, others))
+            return too_many();
+        for (const Prefix& other : others) {
+            Term& term = out.emplace_back();
+            add_shape(term, implied(of.shape));
+            condition(term, {c.field, other.value, other.mask});
+        }
+    }
+    return true;
+}
+
+bool MatchParser::compare(
+    const FieldRef& field, Kind comparison, const std::vector<Constant>& constants, Terms& out
+) {
+    const bool equality = comparison == Kind::equal || comparison == Kind::not_equal;
+    bool ports = false;
+    for (const Constant& constant : constants) {
+        ports = ports || !constant.port.empty();
+        if (!in_.fits(constant, field.slice))
+            return false;
+        if (!equality && (constants.size() != 1 || constant.is_range || constant.mask))
+            return in_.fail(
+                constant.at, "bad_value", "<, <=, > and >= compare with one plain value"
+            );
+    }
+    if (ports)
+        return compare_ports(field, comparison, constants, out);
+    Prefixes values;
+    return values_of(field.slice, comparison, constants, values) && add_terms(field, values, out);
+}
+
+bool MatchParser::compare_ports(
+    const FieldRef& field, Kind comparison, const std::vector<Constant>& constants, Terms& out
+) {
+    const FieldInfo& of = info(field.slice.field);
+    const auto named = std::find_if(constants.begin(), constants.end(), [](const Constant& c) {
+        return !c.port.empty();
+    });
+    if (const auto error = port_value_error(field.slice, named->port))
+        return in_.fail(named->at, error->code, error->what);
+    if (comparison != Kind::equal)
+        return in_.fail(
+            named->at, "bad_value", "a port's name can only be compared with ==, and not negated"
+        );
+    Prefixes numbers;
+    Terms terms;
+    for (const Constant& constant : constants) {
+        if (constant.port.empty()) {
+            if (!values_of(field.slice, comparison, {constant}, numbers))
+                return false;
+            continue;
+        }
+        Terms term(1);
+        check(add_port(term.front(), of, constant.port) == Added::possible);
+        if (!unite(terms, std::move(term)))
+            return false;
+    }
+    Terms numbered;
+    return add_terms(field, numbers, numbered) && unite(terms, std::move(numbered)) &&
+           unite(out, std::move(terms));
+}
+
+/// The values for which the comparison holds, in the bits of the slice.
+bool MatchParser::values_of(
+    FieldSlice slice, Kind comparison, const std::vector<Constant>& constants, Prefixes& out
+) {
+    const U128 max = low_bits(slice.bits);
+    const U128 value = constants.front().first;
+    const U128 one{1};
+    switch (comparison) {
+    case Kind::less:
+        return value == U128{} || cover({}, value - one, max, out) || too_many();
+    case Kind::less_equal:
+        return cover({}, value, max, out) || too_many();
+    case Kind::greater:
+        return value == max || cover(value + one, max, max, out) || too_many();
+    case Kind::greater_equal:
+        return cover(value, max, max, out) || too_many();
+    default:
+        break;
+    }
+    for (const Constant& constant : constants) {
+        const bool fine = constant.is_range
+                              ? cover(constant.first, constant.last, max, out)
+                              : append({constant.first, constant.mask.value_or(max)}, out);
+        if (!fine)
+            return too_many();
+    }
+    return comparison == Kind::equal || complement(out, max, combinations_) || too_many();
+}
+
+bool MatchParser::add_terms(const FieldRef& field, const Prefixes& values, Terms& out) {
+    const FieldInfo& of = info(field.slice.field);
+    out.reserve(out.size() + values.size());
+    for (const Prefix& of_value : values) {
+        Term term;
+        term.fields.reserve(4);
+        const auto shifted = [&](U128 bits) { return bits << field.slice.lsb; };
+        Added added = add(term, of, shifted(of_value.value), shifted(of_value.mask));
+        if (const Condition& more = field.symbol->prerequisite;
+            added == Added::possible && more.mask)
+            added = add(term, info(more.field), more.value, more.mask);
+        if (added == Added::possible)
+            out.push_back(std::move(term));
+    }
+    return out.size() <= 2 * match_terms_max || too_many();
+}
+
+} // namespace
+
+} // namespace language
+
+Result<Match> parse_match(std::string_view text) {
+    return language::MatchParser{text}.parse();
+}
+
+} // namespace weft
