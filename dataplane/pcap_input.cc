@@ -1,0 +1,25 @@
+#include "dataplane/pcap_input.hh"
+
+#include <array>
+#include <memory>
+
+#include <pcap/pcap.h>
+
+namespace weft {
+
+Result<std::uint64_t> count_records(const std::string& path) {
+    std::array<char, PCAP_ERRBUF_SIZE> why{};
+    const std::unique_ptr<pcap_t, void (*)(pcap_t*)> file{
+        pcap_open_offline(path.c_str(), why.data()), pcap_close
+    };
+    if (file == nullptr)
+        return fail("bad_device", "cannot open " + std::string{why.data()});
+    std::uint64_t records = 0;
+    pcap_pkthdr* header = nullptr;
+    const unsigned char* bytes = nullptr;
+    while (pcap_next_ex(file.get(), &header, &bytes) == 1)
+        ++records;
+    return records;
+}
+
+} // namespace weft

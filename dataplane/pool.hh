@@ -1,0 +1,61 @@
+// Packet pools: how large, and when they may go.
+#pragma once
+
+#include "base/result.hh"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct rte_mempool;
+
+namespace weft {
+
+/// What a packet buffer holds besides its headroom of 128 bytes, where the port asks for no more.
+inline constexpr std::uint32_t buffer_bytes_default = 2'048;
+inline constexpr std::uint32_t buffer_bytes_max = 65'535 - 128;
+
+struct PoolSize {
+    std::uint32_t buffers = 0;
+    std::uint32_t buffer_bytes = buffer_bytes_default; // without headroom
+};
+
+/// What a port's pool is sized from.
+struct PoolNeed {
+    std::uint32_t rx_queues = 1;
+    std::uint32_t rx_descriptors = 1'024;
+    std::uint32_t tx_descriptors = 1'024; // packets of this port may wait in another one's queue
+    std::uint32_t workers = 1;            // each keeps a cache of its own
+    std::uint64_t endless_records = 0;    // of input files that are read again and again: the device keeps them all
+    std::uint32_t asked = 0;              // the port row's setting; 0: none
+};
+std::uint32_t buffers_for(const PoolNeed& need) noexcept;
+
+/// Buffers of one worker's cache of a pool.
+inline constexpr unsigned pool_cache = 256;
+
+/// Fails with `no_memory` and a sentence that names the size.
+Result<rte_mempool*> make_pool(const PoolSize& size, int numa_node);
+
+/// Pools whose packets may still be on their way through rings, queues and records of others: freed when all have come home.
+/// One thread at a time.
+class PoolGraveyard {
+public:
+    /// Frees what is left: by then nobody may hold a packet.
+    ~PoolGraveyard();
+    void bury(rte_mempool* pool);
+    /// Frees pools that were full at this call and the one before.
+    void sweep();
+    bool empty() const noexcept { return pools_.empty(); }
+
+private:
+    struct Grave {
+        rte_mempool* pool;
+        bool was_full;
+    };
+    std::vector<Grave> pools_;
+};
+
+} // namespace weft
