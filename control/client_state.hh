@@ -1,0 +1,44 @@
+// What the engine keeps of one session.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/switch.hh"
+
+namespace weft {
+
+/// A transaction that is being put together, part by part and slice by slice.
+struct Switch::Parts {
+    std::string id;
+    bool strict = false;
+    std::string scope;
+    std::optional<control::Replace> replace;
+    std::vector<PreparedOp> ops;
+    std::uint32_t op_count = 0;        // of all parts so far, those that were refused among them
+    std::size_t bytes = 0;
+    std::uint64_t content = 0;         // hash of all that was asked
+    std::optional<Fault> fault;        // the first; judged at the last part
+    // the part being prepared
+    control::Transaction part;
+    int at = 0;                        // its next op
+    std::optional<Ticket> ticket;      // of its request, where it was put off
+};
+
+struct Switch::Client {
+    Session* session = nullptr;
+    std::optional<OwnerId> owner;      // pinned
+    std::shared_ptr<AcceptedIds> ids;
+    std::unique_ptr<Parts> parts;
+    bool preparing = false;            // poll() goes on with parts->part
+    struct Waiting {
+        Ticket ticket{};
+        control::Request request;
+    };
+    std::deque<Waiting> waiting;       // behind it
+};
+
+} // namespace weft

@@ -1,0 +1,67 @@
+// From a client's message to a row: checked, in canonical form, with what it means to the table engine beside it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "control/rows/relation.hh"
+#include "control/rows/references.hh"
+#include "control/schema.hh"
+#include "control/weft.pb.h"
+#include "pipeline/action.hh"
+#include "pipeline/match.hh"
+
+namespace weft {
+
+/// The parsed texts of a row; which of them it has depends on its relation.
+struct Meaning {
+    Match match;                  // flow
+    std::uint64_t cookie = 0;     // flow
+    std::uint32_t idle_timeout_s = 0;
+    std::uint32_t hard_timeout_s = 0;
+    Actions actions;              // flow; table: of a miss
+    std::vector<Actions> buckets; // group, in the order of its buckets
+};
+
+struct CanonicalRow {
+    Relation relation{};
+    std::string bytes; // of the message in canonical form: control/rows/relation.hh
+    std::size_t key_size = 0;
+    std::uint64_t hash = 0; // of the key
+    std::unique_ptr<Meaning> meaning; // of relations that have texts; nullptr where only the key was asked for
+
+    std::string_view key() const noexcept { return std::string_view{bytes}.substr(0, key_size); }
+};
+
+template <class T>
+using Judged = tl::expected<T, Fault>;
+
+/// The row that `op` holds. May change the op's message: it is brought into canonical form where it stands. `key_only`: the other
+/// fields are not looked at (delete by key), and the row has none. Bounds: names 255 bytes of printable UTF-8, texts
+/// `text_bytes_max`. Faults carry path and message, not the op's index.
+Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only);
+
+/// Parses the texts of a row that stands; they were parsed when it came, so this cannot fail.
+std::unique_ptr<Meaning> meaning_of(Relation relation, std::string_view bytes);
+
+/// What a row makes and what it names.
+struct Uses {
+    std::vector<Named> provides;
+    std::vector<Mention> mentions;
+    std::deque<std::string> names; // that had to be put together
+};
+/// The views in the answer live as long as `bytes`, `meaning` and the answer itself. `meaning` is not needed where only
+/// `provides` is asked for: nullptr then.
+Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning);
+
+inline constexpr std::size_t name_bytes_max = 255;
+inline constexpr std::size_t text_bytes_max = std::size_t{1} << 20;
+
+} // namespace weft

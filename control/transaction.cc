@@ -1,0 +1,440 @@
+#include "control/transaction.hh"
+
+#include <algorithm>
+#include <bit>
+#include <span>
+
+#include "base/check.hh"
+
+namespace weft {
+
+namespace {
+
+std::string owner_list(const Holdings& holdings, std::span<const OwnerId> owners) {
+    std::string all;
+    for (const OwnerId owner : owners)
+        all += (all.empty() ? "\"" : ", \"") + std::string{holdings.name(owner)} + "\"";
+    return all;
+}
+
+/// The ops that name one value of one key.
+struct Value {
+    PreparedOp* first = nullptr;
+    PreparedOp* asserts = nullptr; // the last op that adds it
+    std::int64_t weight = 0;
+    bool upserted = false;
+    bool before = false; // it is the row that stands
+
+    /// An upsert of the row that stands sums to zero and still says that the owner wants it.
+    bool asserted() const noexcept { return weight > 0 || (before && upserted && weight == 0); }
+    bool withdrawn() const noexcept { return weight < 0; }
+};
+
+std::int64_t clamped_sum(std::int64_t a, std::int64_t b) noexcept {
+    std::int64_t sum = 0;
+    if (__builtin_add_overflow(a, b, &sum)) // only the sign counts in the end
+        return a < 0 ? std::int64_t{-1} << 62 : std::int64_t{1} << 62;
+    return sum;
+}
+
+class Consolidation {
+public:
+    Consolidation(const RowStore& rows, TransactionInput& input)
+        : rows_{rows}, holdings_{rows.holdings()}, input_{input} {}
+
+    Judged<NetChange> run() {
+        chain_ops();
+        for (std::uint32_t i = 0; i < input_.ops.size(); ++i)
+            if (first_of_key_[i])
+                judge_key(i);
+        if (fault_)
+            return tl::unexpected{std::move(*fault_)};
+        if (input_.replace)
+            withdraw_the_rest();
+        return std::move(net_);
+    }
+
+private:
+    static constexpr std::uint32_t none = 0xffff'ffff;
+
+    /// Links the ops of one key in their order, by a hash table that lives as long as this call.
+    void chain_ops() {
+        const std::size_t count = input_.ops.size();
+        next_.assign(count, none);
+        first_of_key_.assign(count, false);
+        heads_.assign(std::bit_ceil(count * 2 + 1), none);
+        std::vector<std::uint32_t> tails(count, none);
+        const std::size_t mask = heads_.size() - 1;
+        for (std::uint32_t i = 0; i < count; ++i) {
+            const CanonicalRow& row = input_.ops[i].row;
+            std::size_t at = row.hash & mask;
+            while (heads_[at] != none && !same_key(input_.ops[heads_[at]].row, row))
+                at = (at + 1) & mask;
+            const std::uint32_t head = heads_[at];
+            if (head == none) {
+                heads_[at] = i;
+                first_of_key_[i] = true;
+            } else {
+                next_[tails[head]] = i;
+            }
+            tails[head == none ? i : head] = i;
+        }
+    }
+    static bool same_key(const CanonicalRow& a, const CanonicalRow& b) {
+        return a.hash == b.hash && a.relation == b.relation && a.key() == b.key();
+    }
+    bool names_key_of(const Row& row) const {
+        const std::size_t mask = heads_.size() - 1;
+        for (std::size_t at = row.hash & mask; heads_[at] != none; at = (at + 1) & mask) {
+            const CanonicalRow& other = input_.ops[heads_[at]].row;
+            if (other.hash == row.hash && other.relation == row.relation &&
+                other.key() == row.key())
+                return true;
+        }
+        return false;
+    }
+
+    void refuse(const PreparedOp& op, std::string code, std::string message) {
+        if (fault_ && *fault_->op <= op.index)
+            return;
+        fault_ = Fault{
+            .code = std::move(code),
+            .message = describe(op.row.relation, op.row.bytes, true) + ": " + std::move(message),
+            .path = std::string{name(op.row.relation)},
+            .op = op.index,
+        };
+    }
+
+    Value& value_of(PreparedOp& op) {
+        for (Value& value : values_)
+            if (value.first->row.bytes == op.row.bytes)
+                return value;
+        values_.push_back({.first = &op});
+        values_.back().before = before_ != nullptr && before_->bytes() == op.row.bytes;
+        return values_.back();
+    }
+    void withdraw_before(PreparedOp& op) {
+        if (before_ != nullptr) {
+            before_weight_ = clamped_sum(before_weight_, -1);
+            if (before_op_ == nullptr)
+                before_op_ = &op;
+        }
+    }
+    void sum(PreparedOp& op) {
+        if (op.verb == Verb::erase) {
+            withdraw_before(op);
+            erased_ = &op;
+            return;
+        }
+        Value& value = value_of(op);
+        if (op.verb == Verb::upsert) {
+            withdraw_before(op);
+            value.upserted = true;
+        }
+        const std::int64_t weight = op.verb == Verb::upsert ? 1 : op.weight;
+        value.weight = clamped_sum(value.weight, weight);
+        if (weight > 0)
+            value.asserts = &op;
+    }
+
+    void judge_key(std::uint32_t first) {
+        values_.clear();
+        before_weight_ = 0;
+        before_op_ = erased_ = nullptr;
+        const CanonicalRow& key = input_.ops[first].row;
+        before_ = rows_.find(key.relation, key.key(), key.hash);
+        for (std::uint32_t i = first; i != none; i = next_[i])
+            sum(input_.ops[i]);
+
+        const Value* wanted = nullptr;
+        bool withdrawn = before_weight_ < 0;
+        const PreparedOp* withdrawer = before_op_;
+        for (Value& value : values_) {
+            if (value.before) {
+                value.weight = clamped_sum(value.weight, before_weight_);
+                withdrawn = value.withdrawn();
+                if (withdrawer == nullptr || value.first->index < withdrawer->index)
+                    withdrawer = value.first;
+            }
+            if (!value.asserted())
+                continue;
+            if (wanted != nullptr)
+                return refuse(
+                    *std::max(wanted->asserts, value.asserts, by_index),
+                    "key_conflict",
+                    "ops " + std::to_string(std::min(wanted->asserts->index, value.asserts->index)) +
+                        " and " +
+                        std::to_string(std::max(wanted->asserts->index, value.asserts->index)) +
+                        " give one key two values: one of them must leave in the transaction"
+                );
+            wanted = &value;
+        }
+        const std::size_t others =
+            values_.size() - static_cast<std::size_t>(std::count_if(
+                                 values_.begin(), values_.end(), [&](const Value& value) {
+                                     return &value == wanted || value.before;
+                                 }));
+        if (before_ == nullptr)
+            return judge_new(wanted, others);
+        judge_known(wanted, withdrawn, withdrawer, others);
+    }
+    static bool by_index(const PreparedOp* a, const PreparedOp* b) { return a->index < b->index; }
+
+    /// No row has the key.
+    void judge_new(const Value* wanted, std::size_t others) {
+        net_.unchanged += static_cast<std::uint32_t>(others + (erased_ != nullptr ? 1 : 0));
+        if (wanted == nullptr)
+            return;
+        PreparedOp& op = *wanted->asserts;
+        const std::uint64_t version = rows_.tombstone(op.row.relation, op.row.key());
+        if (op.version != 0 && op.version <= version)
+            return refuse_stale(op, version, "was deleted at");
+        ++net_.added;
+        net_.asserted.push_back(&op);
+        net_.changes.push_back(
+            {.kind = RowChange::Kind::add, .before = nullptr, .op = &op, .owners = {input_.owner}}
+        );
+    }
+
+    void judge_known(
+        const Value* wanted, bool withdrawn, const PreparedOp* withdrawer, std::size_t others
+    ) {
+        const Holdings::Holding& holding = holdings_.at(before_->holding);
+        const bool in_target = input_.replace && is_target(holding, before_->relation);
+        if (wanted != nullptr && wanted->before)
+            return keep(*wanted->asserts, holding, in_target, others);
+        std::vector<OwnerId> left = left_after(holding, withdrawn, in_target);
+        if (wanted != nullptr)
+            return exchange(*wanted->asserts, holding, left, withdrawn || in_target, others);
+        if (withdrawn && withdrawer->version != 0 && withdrawer->version < before_->version)
+            return refuse_stale(*withdrawer, before_->version, "stands at");
+        // A -1 of another value than the one that this owner has here is a mistake, not a repeat.
+        const bool ours = holds(holding, input_.owner) || nobodys(holding.owners);
+        if (others != 0 && !withdrawn && !in_target && ours)
+            for (const Value& value : values_)
+                if (!value.before && value.withdrawn())
+                    return refuse(
+                        *value.first,
+                        "key_conflict",
+                        "the row that stands has another value than the one to remove (" +
+                            shown(*before_) + ")"
+                    );
+        net_.unchanged += static_cast<std::uint32_t>(others);
+        if (withdrawn || in_target)
+            leave(*before_, std::move(left), withdrawn ? withdrawer->version : 0);
+        else if (withdrawer != nullptr) // named, and comes to nothing
+            ++net_.unchanged;
+    }
+
+    /// The row stands and is wanted: nothing changes but who holds it, and under which scope and version.
+    void keep(
+        PreparedOp& op, const Holdings::Holding& holding, bool in_target, std::size_t others
+    ) {
+        net_.unchanged += static_cast<std::uint32_t>(others + 1);
+        if (op.version != 0 && op.version < before_->version)
+            return refuse_stale(op, before_->version, "stands at");
+        std::vector<OwnerId> owners = live(holding.owners);
+        if (std::find(owners.begin(), owners.end(), input_.owner) == owners.end()) {
+            owners.push_back(input_.owner);
+            std::sort(owners.begin(), owners.end());
+        }
+        const bool scope_scoped_replace = in_target && !input_.replace->scope.empty();
+        if (op.scope != holding.scope && owners.size() > 1 && !scope_scoped_replace)
+            return refuse(
+                op,
+                "conflict",
+                "owners " + owner_list(holdings_, owners) + " hold the row, and in scope " +
+                    quoted(holding.scope) + ": scope " + quoted(op.scope) + " disagrees"
+            );
+        net_.asserted.push_back(&op);
+        if (op.scope == holding.scope && owners == holding.owners &&
+            (op.version == 0 || op.version == before_->version))
+            return;
+        net_.changes.push_back({
+            .kind = RowChange::Kind::hold,
+            .before = before_,
+            .op = &op,
+            .owners = std::move(owners),
+        });
+    }
+
+    /// Another value comes under the key.
+    void exchange(
+        PreparedOp& op,
+        const Holdings::Holding& holding,
+        const std::vector<OwnerId>& left,
+        bool leaves,
+        std::size_t others
+    ) {
+        if (!left.empty()) {
+            std::vector<OwnerId> theirs = left;
+            std::erase(theirs, input_.owner);
+            if (theirs.empty() || (nobodys(holding.owners) && !leaves))
+                return refuse(
+                    op,
+                    "key_conflict",
+                    "the key is taken by a row with another value (" + shown(*before_) +
+                        "): remove that row in the same transaction, or upsert"
+                );
+            return refuse(
+                op,
+                "conflict",
+                "owner " + owner_list(holdings_, theirs) + " holds the key with another value (" +
+                    shown(*before_) + ")"
+            );
+        }
+        const std::uint64_t version =
+            std::max(before_->version, rows_.tombstone(op.row.relation, op.row.key()));
+        if (op.version != 0 && op.version <= version)
+            return refuse_stale(op, version, "stands at");
+        net_.unchanged += static_cast<std::uint32_t>(others);
+        ++net_.added;
+        ++net_.removed;
+        net_.asserted.push_back(&op);
+        net_.changes.push_back({
+            .kind = RowChange::Kind::replace,
+            .before = before_,
+            .op = &op,
+            .owners = {input_.owner},
+        });
+    }
+
+    /// The owners that hold the row when this transaction is through with it, if it does not assert it.
+    std::vector<OwnerId>
+    left_after(const Holdings::Holding& holding, bool withdrawn, bool in_target) const {
+        if (in_target && !input_.replace->owner)
+            return {}; // the scope's rows are what the transaction says, whoever said otherwise
+        if (!withdrawn && !in_target)
+            return nobodys(holding.owners) ? holding.owners : live(holding.owners);
+        std::vector<OwnerId> left = live(holding.owners);
+        std::erase(left, input_.owner);
+        return left;
+    }
+    void leave(Row& row, std::vector<OwnerId> left, std::uint64_t version) {
+        if (left.empty()) {
+            ++net_.removed;
+            net_.changes.push_back({
+                .kind = RowChange::Kind::remove,
+                .before = &row,
+                .op = nullptr,
+                .owners = {},
+                .version = version,
+            });
+            return;
+        }
+        ++net_.unchanged;
+        if (left != holdings_.at(row.holding).owners)
+            net_.changes.push_back({
+                .kind = RowChange::Kind::hold,
+                .before = &row,
+                .op = nullptr,
+                .owners = std::move(left),
+            });
+    }
+
+    bool is_target(const Holdings::Holding& holding, Relation relation) const {
+        const ReplaceOf& of = *input_.replace;
+        return of.relations[static_cast<std::size_t>(relation)] &&
+               (of.scope.empty() || of.scope == holding.scope) &&
+               (!of.owner || holds(holding, *of.owner));
+    }
+    void withdraw_the_rest() {
+        holdings_.for_each([&](HoldingId id, const Holdings::Holding& holding) {
+            for (const Relation relation : relations) {
+                if (!is_target(holding, relation))
+                    continue;
+                rows_.for_each_held(id, relation, [&](Row& row) {
+                    if (!names_key_of(row))
+                        leave(row, left_after(holding, true, true), 0);
+                });
+            }
+        });
+    }
+
+    static bool holds(const Holdings::Holding& holding, OwnerId owner) {
+        return std::find(holding.owners.begin(), holding.owners.end(), owner) !=
+               holding.owners.end();
+    }
+    bool nobodys(std::span<const OwnerId> owners) const {
+        return std::all_of(owners.begin(), owners.end(), [&](OwnerId owner) {
+            return holdings_.gone(owner);
+        });
+    }
+    std::vector<OwnerId> live(const std::vector<OwnerId>& owners) const {
+        std::vector<OwnerId> left;
+        for (const OwnerId owner : owners)
+            if (!holdings_.gone(owner))
+                left.push_back(owner);
+        return left;
+    }
+
+    void refuse_stale(const PreparedOp& op, std::uint64_t version, std::string_view how) {
+        refuse(
+            op,
+            "stale_version",
+            "version " + std::to_string(op.version) + " is not newer than " +
+                std::to_string(version) + ", which the row " + std::string{how}
+        );
+    }
+    /// The value of a row, for messages: the fields that are not its key.
+    static std::string shown(const Row& row) {
+        constexpr std::size_t shown_max = 160;
+        if (row.relation == Relation::flow) {
+            const control::Row message = to_message(row.relation, row.bytes());
+            return "actions " + message.flow().actions().substr(0, shown_max);
+        }
+        return describe(row.relation, row.bytes());
+    }
+
+    const RowStore& rows_;
+    const Holdings& holdings_;
+    TransactionInput& input_;
+    std::vector<std::uint32_t> next_;
+    std::vector<std::uint32_t> heads_;
+    std::vector<bool> first_of_key_;
+
+    // of the key being judged
+    Row* before_ = nullptr;
+    std::vector<Value> values_;
+    std::int64_t before_weight_ = 0; // of the row that stands, from upserts and deletes by key
+    PreparedOp* before_op_ = nullptr;
+    PreparedOp* erased_ = nullptr;
+
+    std::optional<Fault> fault_;
+    NetChange net_;
+};
+
+} // namespace
+
+Judged<PreparedOp> prepare(control::Op& op, std::uint32_t index, const std::string& scope) {
+    PreparedOp prepared;
+    prepared.index = index;
+    prepared.verb = op.verb() == "upsert"   ? Verb::upsert
+                    : op.verb() == "delete" ? Verb::erase
+                                            : Verb::weight;
+    prepared.weight = op.weight();
+    prepared.version = op.version();
+    prepared.scope = op.scope().empty() ? scope : op.scope();
+    if (prepared.scope.size() > name_bytes_max)
+        return tl::unexpected{Fault{
+            .code = "bad_value",
+            .message = "scope " + quoted(prepared.scope) + " has " +
+                       std::to_string(prepared.scope.size()) + " bytes: at most " +
+                       std::to_string(name_bytes_max) + " may be",
+            .path = "scope",
+            .op = index,
+        }};
+    auto row = canonical_row(op, prepared.verb == Verb::erase);
+    if (!row) {
+        row.error().op = index;
+        return tl::unexpected{std::move(row.error())};
+    }
+    prepared.row = std::move(*row);
+    return prepared;
+}
+
+Judged<NetChange> consolidate(const RowStore& rows, TransactionInput& input) {
+    return Consolidation{rows, input}.run();
+}
+
+} // namespace weft
