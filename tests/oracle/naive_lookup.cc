@@ -1,0 +1,140 @@
+#include "tests/oracle/naive_lookup.hh"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+#include <map>
+#include <set>
+
+namespace weft::oracle {
+
+namespace {
+
+/// A term as the words of a key, to be compared and counted.
+struct Words {
+    FlowKey value{};
+    FlowKey mask{};
+
+    explicit Words(const Term& term) {
+        for (const FieldMatch& field : term.fields) {
+            set(value, info(field.field), field.value, field.mask);
+            set(mask, info(field.field), field.mask, field.mask);
+        }
+    }
+    int bits() const {
+        int count = 0;
+        for (const std::uint64_t word : mask.word)
+            count += std::popcount(word);
+        return count;
+    }
+};
+
+/// How a rule ranks for a key that it matches.
+struct Standing {
+    std::uint32_t priority = 0;
+    int bits = 0;
+    std::array<std::uint64_t, key_words> mask{};
+    std::array<std::uint64_t, key_words> value{};
+
+    friend auto operator<=>(const Standing&, const Standing&) = default;
+};
+
+std::optional<Standing> standing(const SpecRule& rule, const FlowKey& key) {
+    std::optional<Standing> best;
+    int least = 0;
+    for (std::size_t i = 0; i < rule.match.terms.size(); ++i) {
+        const Words words{rule.match.terms[i]};
+        least = i == 0 ? words.bits() : std::min(least, words.bits());
+        if (!matches(key, rule.match.terms[i]))
+            continue;
+        const Standing here{rule.priority, 0, words.mask.word, words.value.word};
+        if (!best || here > *best)
+            best = here;
+    }
+    if (best)
+        best->bits = least;
+    return best;
+}
+
+bool contributes(const SpecRule& rule) {
+    return std::any_of(rule.actions.begin(), rule.actions.end(), [](const Action& action) {
+        return std::holds_alternative<action::Conjunction>(action.of);
+    });
+}
+
+/// Whether the term by which the rule wins asks for conj_id.
+bool asks_for_conj_id(const SpecRule& rule, const FlowKey& key) {
+    FlowKey conj_id{};
+    set(conj_id, info(FieldId::conj_id), low_bits(32), low_bits(32));
+    const Standing by = *standing(rule, key);
+    for (std::size_t word = 0; word < key_words; ++word)
+        if ((by.mask[word] & conj_id.word[word]) != 0)
+            return true;
+    return false;
+}
+
+/// The best rule that is no part of a conjunction.
+const SpecRule* best_rule(const SpecTable& table, const FlowKey& key) {
+    const SpecRule* best = nullptr;
+    Standing best_standing;
+    for (const SpecRule& rule : table.rules) {
+        if (!matches(key, rule.match) || contributes(rule))
+            continue;
+        const Standing here = *standing(rule, key);
+        if (best == nullptr || here > best_standing ||
+            (here == best_standing && rule.match.terms > best->match.terms)) {
+            best = &rule;
+            best_standing = here;
+        }
+    }
+    return best;
+}
+
+} // namespace
+
+bool matches(const FlowKey& key, const Term& term) {
+    return std::all_of(term.fields.begin(), term.fields.end(), [&](const FieldMatch& field) {
+        return (get(key, info(field.field)) & field.mask) == field.value;
+    });
+}
+
+bool matches(const FlowKey& key, const Match& match) {
+    return std::any_of(match.terms.begin(), match.terms.end(), [&](const Term& term) {
+        return matches(key, term);
+    });
+}
+
+const SpecRule* lookup(const SpecTable& table, const FlowKey& key) {
+    const SpecRule* const hard = best_rule(table, key);
+
+    struct Clauses {
+        std::set<std::uint8_t> seen;
+        std::uint8_t count = 0;
+    };
+    std::map<std::uint32_t, std::map<std::uint32_t, Clauses>, std::greater<>> by_priority;
+    for (const SpecRule& rule : table.rules) {
+        if (!contributes(rule) || !matches(key, rule.match))
+            continue;
+        if (hard != nullptr && rule.priority <= hard->priority)
+            continue;
+        for (const Action& action : rule.actions)
+            if (const auto* of = std::get_if<action::Conjunction>(&action.of)) {
+                Clauses& clauses = by_priority[rule.priority][of->id];
+                clauses.seen.insert(of->clause);
+                clauses.count = of->count;
+            }
+    }
+    for (const auto& [priority, ids] : by_priority)
+        for (const auto& [id, clauses] : ids) {
+            if (clauses.seen.size() != clauses.count)
+                continue;
+            FlowKey with_id = key;
+            set(with_id, info(FieldId::conj_id), U128{id}, low_bits(32));
+            const SpecRule* const found = best_rule(table, with_id);
+            if (found != nullptr && asks_for_conj_id(*found, with_id))
+                return found;
+        }
+    return hard;
+}
+
+} // namespace weft::oracle
