@@ -22,6 +22,13 @@ struct Depth {
     /// Words that only parsing above Ethernet and VLAN tags fills.
     static constexpr WordMask l3_words = 0x38 | 0xff'0000 | WordMask{1} << 34;
     bool wants(WordMask mask) const noexcept { return (words & mask) != 0; }
+    /// Goes as deep as something that uses these words and asks for these bits of the shape.
+    void add(WordMask more, std::uint16_t shapes) noexcept {
+        constexpr auto l2_shapes =
+            static_cast<std::uint16_t>(Shape::vlan | Shape::vlan1 | Shape::tunnel);
+        words |= more;
+        l3 = l3 || (more & l3_words) != 0 || (shapes & ~l2_shapes) != 0;
+    }
 };
 
 /// Fills `key` from the packet's head and writes the packet's offsets (l2_bytes, l3_offset,

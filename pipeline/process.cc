@@ -26,14 +26,16 @@ constexpr bool is_reserved_multicast(const FlowKey& key) noexcept {
 
 /// Parses every lane; live are those that go on to the tables.
 template <bool traced>
-void parse_burst(Burst& burst, const World& now, Walk<traced>& walk) noexcept {
+void parse_burst(
+    Burst& burst, const World& now, const Depth& depth, Walk<traced>& walk
+) noexcept {
     const PortView* ingress = now.ports.find(index(burst.ingress));
     const PortNumber inport = ingress != nullptr ? ingress->number : PortNumber::none;
     const BridgeView& bridge = *now.bridges.find(index(burst.bridge));
     burst.live = 0;
     for (std::size_t lane = 0; lane < burst.count; ++lane) {
         FlowKey& key = burst.key[lane];
-        const Drop reason = parse(burst.packet[lane], inport, now.depth, key);
+        const Drop reason = parse(burst.packet[lane], inport, depth, key);
         burst.why[lane] = reason;
         if (reason != Drop::none) [[unlikely]]
             continue;
@@ -101,11 +103,21 @@ void process_traced(
 ) noexcept {
     burst.effects.clear();
     burst.learned_count = 0;
-    Walk<traced> walk{burst, now, worker};
-    parse_burst(burst, now, walk);
+    Depth depth = now.depth;
+    if (first != nullptr) // it may be younger than the world
+        depth.add(first->words, first->shapes);
+    Walk<traced> walk{burst, now, depth, worker};
+    parse_burst(burst, now, depth, walk);
     if constexpr (traced) {
         worker.story->generation = now.generation;
-        worker.story->parsed = burst.key[0];
+        Packet whole = burst.packet[0]; // the story shows all of it, also what no rule looks at
+        const PortView* ingress = now.ports.find(index(burst.ingress));
+        static_cast<void>(parse(
+            whole,
+            ingress == nullptr ? PortNumber::none : ingress->number,
+            Depth{},
+            worker.story->parsed
+        ));
         worker.story->add({.what = StoryStep::What::parsed, .reason = burst.why[0]});
     }
     run_tables(

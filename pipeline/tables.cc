@@ -172,6 +172,7 @@ struct Tables::State final : Names {
     std::array<std::uint64_t, key_words> word_users{};
     std::array<std::uint64_t, 16> shape_users{};
     std::vector<Rule*> dead;
+    std::unordered_set<const Rule*> termless; // match nothing: no entry of a table names them
     std::vector<std::pair<BridgeId, BridgeState::Mac>> dead_macs;
     const World* world = nullptr;
 };
@@ -248,6 +249,7 @@ Tables::~Tables() {
         table.rules->for_each([&](const Entry& entry) {
             left.insert(static_cast<const Program*>(entry.payload)->rule);
         });
+    left.insert(s.termless.begin(), s.termless.end());
     for (const Rule* rule : left)
         delete rule;
     for (BridgeState& bridge : s.bridges)
@@ -552,6 +554,8 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
     rule->program = std::move(program);
     s.rules += terms.size();
     ++table.rows;
+    if (rule->entries.empty())
+        s.termless.insert(rule.get());
     return rule.release();
 }
 
@@ -590,6 +594,7 @@ void Tables::State::bury(Rule* rule) {
     TableState& table = tables[index(rule->table)];
     for (const auto& [entry, mask] : rule->entries)
         table.rules->remove(*mask, *entry);
+    termless.erase(rule);
     reclaimer.retire([this, rule] {
         if (rule->owns_counter)
             free_counters.push_back(rule->counter);
@@ -599,7 +604,6 @@ void Tables::State::bury(Rule* rule) {
 
 std::shared_ptr<const Program> Tables::compile(BridgeId bridge, const Actions& actions) {
     ProgramPtr program = compile_actions(bridge, actions, 0, *state_);
-    state_->count_words(*program, 0, 0, +1); // its fields stay parsed: packet-outs come again
     return {program.release(), Program::Deleter{}};
 }
 
@@ -685,17 +689,15 @@ void Tables::State::refresh_views() {
 
 Depth Tables::State::depth() const {
     Depth depth;
-    depth.words = Depth::always;
-    for (std::size_t word = 0; word < key_words; ++word)
-        if (word_users[word] != 0)
-            depth.words |= WordMask{1} << word;
-    constexpr auto l2_shapes =
-        static_cast<std::uint16_t>(Shape::vlan | Shape::vlan1 | Shape::tunnel);
+    depth.words = 0;
     depth.l3 = false;
     for (std::size_t word = 0; word < key_words; ++word)
-        depth.l3 = depth.l3 || (word_users[word] != 0 && (Depth::l3_words >> word & 1) != 0);
+        if (word_users[word] != 0)
+            depth.add(WordMask{1} << word, 0);
     for (std::size_t bit = 0; bit < 16; ++bit)
-        depth.l3 = depth.l3 || (shape_users[bit] != 0 && (l2_shapes >> bit & 1) == 0);
+        if (shape_users[bit] != 0)
+            depth.add(0, static_cast<std::uint16_t>(1 << bit));
+    depth.words |= Depth::always;
     return depth;
 }
 

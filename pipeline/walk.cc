@@ -293,7 +293,7 @@ bool Walk<traced>::save(std::size_t lane) noexcept {
     if (at.saved == walk_depth_max)
         return false;
     SavedState& to = machines_.stacks[lane].saved[at.saved++];
-    const WordMask words = now_.depth.words | Depth::always;
+    const WordMask words = depth_.words | Depth::always;
     for (WordMask left = words; left != 0; left &= left - 1) {
         const auto word = static_cast<std::size_t>(std::countr_zero(left));
         to.key.word[word] = burst_.key[lane].word[word];
@@ -313,7 +313,7 @@ void Walk<traced>::restore(std::size_t lane) noexcept {
     Lane& at = machines_.lane[lane];
     dcheck(at.saved > 0);
     const SavedState& from = machines_.stacks[lane].saved[--at.saved];
-    const WordMask words = now_.depth.words | Depth::always;
+    const WordMask words = depth_.words | Depth::always;
     for (WordMask left = words; left != 0; left &= left - 1) {
         const auto word = static_cast<std::size_t>(std::countr_zero(left));
         burst_.key[lane].word[word] = from.key.word[word];

@@ -15,9 +15,11 @@ namespace weft {
 template <bool traced>
 class Walk {
 public:
-    Walk(Burst& burst, const World& now, PipelineWorker& worker) noexcept
+    /// `depth` is that of `now`, or more where the packets are given actions of their own.
+    Walk(Burst& burst, const World& now, const Depth& depth, PipelineWorker& worker) noexcept
         : burst_{burst},
           now_{now},
+          depth_{depth},
           worker_{worker},
           machines_{*worker.lanes} {}
 
@@ -89,6 +91,7 @@ private:
     } sent_;
     Burst& burst_;
     const World& now_;
+    const Depth depth_;
     PipelineWorker& worker_;
     LaneMachines& machines_;
 };

@@ -151,11 +151,11 @@ auto Walk<traced>::enter_patch(std::size_t lane, const PortView& port) noexcept 
 
     FlowKey& key = burst_.key[lane];
     constexpr WordMask nd_word = WordMask{1} << 34; // of the packet, too, though nobody writes it
-    const WordMask cleared = (now_.depth.words | Depth::always) & ~(WordMask{1} | header_words | nd_word);
+    const WordMask cleared = (depth_.words | Depth::always) & ~(WordMask{1} | header_words | nd_word);
     for (WordMask left = cleared; left != 0; left &= left - 1)
         key.word[static_cast<std::size_t>(std::countr_zero(left))] = 0;
     key.word[5] &= ~(std::uint64_t{0xffff} << 32); // ct_state
-    if ((now_.depth.words >> 22 & 1) != 0)
+    if ((depth_.words >> 22 & 1) != 0)
         key.word[22] &= ~std::uint64_t{0xffff}; // ct_zone
     key.set_inport(peer->number);
     at.stack = 0;

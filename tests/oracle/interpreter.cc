@@ -10,24 +10,24 @@
 // says otherwise.
 //
 // - A field that the packet does not have reads as 0 (push, output to a field) and cannot be
-// written; a move needs both of its fields.
+//   written; a move needs both of its fields.
 // - The shape is what parse found; only VLAN tags change it. A new icmp6.type does not make a
-// packet neighbour discovery.
+//   packet neighbour discovery.
 // - push_vlan makes a tag of 0 (OVS copies the outer tag's bits).
 // - A call in last place is a goto: it needs no depth. Limits are what fits: 64 open frames, 4,096
-// steps, 1,024 clones, where
-//   buckets and patch ports count as clones; the clone limit is looked at before the depth.
+//   steps, 1,024 clones, where buckets and patch ports count as clones; the clone limit is looked
+//   at before the depth.
 // - A bucket without a watch port is live. `all` runs every bucket, live or not; `indirect` its
-// first.
+//   first.
 // - flood leaves out ports that are down, without a drop; patch ports keep their place in the order
-// of numbers.
+//   of numbers.
 // - A step is a lookup (conjunctions are part of it) or an action; ports of a flood and buckets are
-// no steps.
+//   no steps.
 // - Tables that nobody filled miss. Output to a patch port whose peer is not there, or no patch
-// port, is output to no port.
+//   port, is output to no port.
 // - A clone whose body has an action that is not done begins all the same, and ends the walk there.
 // - What a packet reads of its own headers is kept over a patch port, nd_reserved and
-// nd_options_type included.
+//   nd_options_type included; pkt.mark is not (OVS keeps it).
 
 namespace weft::oracle {
 

@@ -220,6 +220,13 @@ std::shared_ptr<const Program> Pair::compile(BridgeId bridge, const Actions& act
     return tables_->compile(bridge, actions);
 }
 
+Depth Pair::depth_of(const Question& question, const Held& held) {
+    Depth depth = held.world->depth;
+    if (question.program != nullptr)
+        depth.add(question.program->words, question.program->shapes);
+    return depth;
+}
+
 Asked Pair::asked(
     const Question& question, const Held& held, test::OwnedPacket& packet, Drop& parsed
 ) const {
@@ -231,7 +238,7 @@ Asked Pair::asked(
     const SpecPort* const ingress = held.spec->find(question.ingress);
     const PortNumber inport = ingress == nullptr ? PortNumber::none : ingress->number;
     FlowKey shallow;
-    parsed = parse(packet.packet, inport, held.world->depth, shallow);
+    parsed = parse(packet.packet, inport, depth_of(question, held), shallow);
     static_cast<void>(parse(packet.packet, inport, Depth{}, asked.key));
     return asked;
 }
@@ -278,7 +285,7 @@ std::optional<std::string> Pair::ask(const Question& question, std::size_t which
     if (!difference)
         difference = compare_effects(wanted, asked, question.bytes, 0);
     if (!difference) {
-        const Depth& depth = held.world->depth;
+        const Depth depth = depth_of(question, held);
         for (std::size_t word = 0; word < key_words && !difference; ++word) {
             const bool filled =
                 (depth.words >> word & 1) != 0 && (depth.l3 || (Depth::l3_words >> word & 1) == 0);

@@ -123,6 +123,8 @@ private:
 
     SpecTable& table(BridgeId bridge, std::uint32_t number);
     void mention(BridgeId bridge, const Actions& actions);
+    /// How deep the engine has to look for this packet.
+    static Depth depth_of(const Question& question, const Held& held);
     Asked asked(const Question& question, const Held& held, test::OwnedPacket& packet, Drop& parsed)
         const;
     void load(std::size_t lane, test::OwnedPacket& packet);

@@ -62,12 +62,10 @@ public:
         if (chance(random_, 20)) { // a packet-out
             auto actions = std::make_shared<const Actions>(random_actions(random_, names_, 0, 5));
             const auto program = pair_.compile(ingress.bridge, *actions);
-            pair_.commit(); // what it reads is parsed from here on
             for (Question& one : questions) {
                 one.first = actions;
                 one.program = program;
             }
-            return pair_.ask_burst(questions, pair_.held() - 1);
         }
         return pair_.ask_burst(questions, which);
     }

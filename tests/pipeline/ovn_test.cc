@@ -148,8 +148,6 @@ TEST_F(Ovn, packets_near_any_flow_do_what_the_interpreter_says_from_its_table_on
         const FlowKey where = random_key(random, near, flow.match.terms[0]);
         const auto actions = std::make_shared<const Actions>(arrive_at(where, flow.table));
         const auto program = pair->compile(BridgeId::main, *actions);
-        pair->commit(); // what the program reads is parsed from here on
-        pair->release(0);
         std::vector<Question> questions;
         for (std::size_t i = 0; i < packets_each; ++i) {
             FlowKey key = i == 0 ? where : random_key(random, near, flow.match.terms[0]);
