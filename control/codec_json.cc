@@ -138,8 +138,12 @@ void RequestReader::wrong(std::string code, std::string message, std::string pat
         .code = std::move(code), .message = std::move(message), .path = std::move(path), .op = {}};
     if (op_frame_ > 0) {
         fault->op = frames_[op_frame_ - 1].element - 1;
-    } else if (frames_.size() == 2 && frames_[1].in_array && frames_[1].field->message == &op_schema()) {
-        fault->op = frames_[1].element; // the op itself is no object
+        return;
+    }
+    const bool is_op =
+        frames_.size() == 2 && frames_[1].in_array && frames_[1].field->message == &op_schema();
+    if (is_op) { // it is no object
+        fault->op = frames_[1].element;
         fault->path.clear();
     }
 }

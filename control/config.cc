@@ -3,12 +3,11 @@
 #include "control/config.hh"
 
 #include "control/config_rows.hh"
+#include "control/file.hh"
 
 #define TOML_EXCEPTIONS 0
 #include <algorithm>
 #include <charconv>
-#include <cstring>
-#include <fstream>
 #include <functional>
 #include <google/protobuf/descriptor.h>
 #include <iterator>
@@ -65,6 +64,7 @@ private:
         const toml::node& node, const std::string& section, const std::vector<Key>& keys
     ) const;
     Result<void> read_switch(const toml::node& node);
+    Result<void> check_workers(const toml::node& node) const;
     Result<void> read_limits(const toml::node& node);
     Result<void> read_cores(const toml::node& node);
     Result<void> read_rows(const FieldDescriptor& relation, const toml::node& node);
@@ -194,6 +194,13 @@ Result<void> Reader::read_switch(const toml::node& node) {
     );
 }
 
+Result<void> Reader::check_workers(const toml::node& node) const {
+    const auto* table = node.as_table();
+    if (table->contains("cores") && table->contains("workers"))
+        return wrong(node, "switch has cores and workers: one of them says it all");
+    return {};
+}
+
 Result<void> Reader::read_limits(const toml::node& node) {
     TableLimits& limits = config_.limits;
     return settings(
@@ -300,6 +307,8 @@ Result<Config> Reader::read(const toml::table& root) {
         Result<void> done;
         if (name == "switch") {
             done = read_switch(node);
+            if (done)
+                done = check_workers(node);
         } else if (name == "limits") {
             done = read_limits(node);
         } else {
@@ -319,6 +328,7 @@ Result<Config> Reader::read(const toml::table& root) {
         if (!done)
             return tl::unexpected{done.error()};
     }
+    put_in_order(config_.rows);
     return std::move(config_);
 }
 
@@ -345,20 +355,10 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
 }
 
 Result<Config> read_config(const std::string& path) {
-    std::ifstream file{path, std::ios::binary};
-    std::string text;
-    for (char block[65'536]; file && text.size() <= file_bytes_max;) {
-        file.read(block, sizeof block);
-        text.append(block, static_cast<std::size_t>(file.gcount()));
-    }
-    if (!file.eof())
-        return fail(
-            "bad_config",
-            "configuration " + path + ": cannot be read: " +
-                (text.size() > file_bytes_max ? std::string{"larger than 64 MiB"}
-                                              : std::string{std::strerror(errno)})
-        );
-    return parse_config(text, path);
+    const auto text = read_file("configuration", path, file_bytes_max);
+    if (!text)
+        return tl::unexpected{text.error()};
+    return parse_config(*text, path);
 }
 
 Result<std::vector<unsigned>> parse_cores(std::string_view text) {
@@ -438,6 +438,19 @@ Result<void> set_port_options(std::string_view text, std::vector<ConfigRow>& row
             return wrong(set.error().what);
     }
     return {};
+}
+
+void put_in_order(std::vector<ConfigRow>& rows) {
+    constexpr control::Op::RowCase order[] = {
+        control::Op::kBridge,
+        control::Op::kPort,
+        control::Op::kTable,
+        control::Op::kMeter,
+        control::Op::kGroup,
+        control::Op::kFlow};
+    std::ranges::stable_sort(rows, std::less{}, [&](const ConfigRow& row) {
+        return std::ranges::find(order, row.op.row_case()) - std::begin(order);
+    });
 }
 
 std::vector<std::string> needs_restart(const Config& running, const Config& wanted) {

@@ -57,6 +57,10 @@ Result<ConfigRow> port_row(std::string_view text);
 /// value being set to true, one that may stand several times being added to.
 Result<void> set_port_options(std::string_view text, std::vector<ConfigRow>& rows);
 
+/// Ports before what mentions them, so that they get their numbers in the order in which they are
+/// written.
+void put_in_order(std::vector<ConfigRow>& rows);
+
 /// One sentence for each setting that is not the same in both and that a running weftd cannot
 /// change.
 std::vector<std::string> needs_restart(const Config& running, const Config& wanted);

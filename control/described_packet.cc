@@ -239,6 +239,9 @@ Result<DescribedPacket> described_packet(const Match& match) {
             );
         set(key, of, field.value, field.mask);
     }
+    if (key.is(Shape::ip) && !key.is(Shape::ip4) && !key.is(Shape::ip6)) // either will do
+        set(key, info(FieldId::shape), U128{static_cast<std::uint64_t>(Shape::ip4)},
+            U128{static_cast<std::uint64_t>(Shape::ip4)});
     described.bytes = Builder{key}.build();
     Packet packet{
         .data = described.bytes.data(),

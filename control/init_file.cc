@@ -1,11 +1,16 @@
 #include "control/init_file.hh"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
+#include "control/file.hh"
+
+#include <algorithm>
 
 namespace weft {
+
+namespace {
+
+constexpr std::size_t file_bytes_max = std::size_t{1} << 30;
+
+} // namespace
 
 std::vector<InitLine> init_lines(std::string_view text) {
     std::vector<InitLine> lines;
@@ -23,11 +28,10 @@ std::vector<InitLine> init_lines(std::string_view text) {
 }
 
 Result<std::vector<InitLine>> read_init(const std::string& path) {
-    std::ifstream file{path, std::ios::binary};
-    std::string text{std::istreambuf_iterator<char>{file}, {}};
-    if (file.fail() || file.bad() || (text.empty() && !file.is_open()))
-        return fail("bad_config", "--init " + path + ": cannot be read: " + std::strerror(errno));
-    return init_lines(text);
+    const auto text = read_file("--init", path, file_bytes_max);
+    if (!text)
+        return tl::unexpected{text.error()};
+    return init_lines(*text);
 }
 
 std::optional<std::string> refusal_in(const control::Reply& reply) {

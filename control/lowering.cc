@@ -114,7 +114,7 @@ Lowering::apply(NetChange& net, Generation generation, std::vector<Applied>& app
             done.idle_timeout_s = meaning->idle_timeout_s;
             done.hard_timeout_s = meaning->hard_timeout_s;
         }
-        come(change, made[i]);
+        come(change, net.owner, made[i]);
     }
     for (std::size_t i = 0; i < made.size(); ++i)
         if (made[i].row != nullptr)
@@ -168,7 +168,7 @@ Result<Rule*> Lowering::insert_rule(const Row& row, const Meaning& meaning) {
         .table = *table,
         .priority = key.priority,
         .match = meaning.match,
-        .actions = meaning.actions,
+        .actions = *meaning.actions,
         .cookie = meaning.cookie,
     });
 }
@@ -201,9 +201,9 @@ void Lowering::leave(Row& row, std::uint64_t version, bool comes_again) {
     }
 }
 
-void Lowering::come(const RowChange& change, Made& made) {
+void Lowering::come(const RowChange& change, OwnerId owner, Made& made) {
     Row& row = *made.row;
-    rows_.insert(made.row, change.op->scope, change.owners);
+    rows_.insert(made.row, change.op->scope, {&owner, 1});
     const Uses uses = uses_of(row.relation, row.bytes(), made.meaning.get());
     references_.add(row, uses.mentions);
     for (const Named& named : uses.provides)
@@ -259,7 +259,7 @@ void Lowering::lower_table(const Row& row, const Meaning& meaning) {
     TableSettings settings;
     settings.counters = !table.counters_off();
     if (!table.miss().empty())
-        settings.miss = meaning.actions;
+        settings.miss = *meaning.actions;
     const BridgeId bridge = known(tables_.bridge_id(bridge_shown(table.bridge())));
     tables_.set_table(known(tables_.table_id(bridge, table.table())), settings);
 }
@@ -385,7 +385,7 @@ void Lowering::lower_again(Row& row) {
         .table = known(tables_.table_id(bridge, key.number)),
         .priority = key.priority,
         .match = meaning->match,
-        .actions = meaning->actions,
+        .actions = *meaning->actions,
         .cookie = meaning->cookie,
     };
     if (!tracing_)

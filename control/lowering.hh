@@ -64,7 +64,7 @@ private:
     Result<Made> make(RowChange& change, Generation generation);
     void erase_rule(Rule* rule);
     void leave(Row& row, std::uint64_t version, bool comes_again);
-    void come(const RowChange& change, Made& made);
+    void come(const RowChange& change, OwnerId owner, Made& made);
     void lower(const Row& row, const Meaning* meaning);
     void lower_bridge(std::string_view bridge);
     void lower_table(const Row& row, const Meaning& meaning);

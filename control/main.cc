@@ -6,6 +6,7 @@
 #include "control/signals.hh"
 
 #include <cstdio>
+#include <string>
 #include <variant>
 
 namespace {
@@ -32,8 +33,12 @@ int main(int argc, char** argv) {
     auto daemon = weft::Daemon::start(options, std::move(*config));
     if (!daemon && daemon.error().code == "stopped")
         return done;
-    if (!daemon)
-        return fail_with(daemon.error(), daemon.error().code == "bad_config" ? usage : refused);
+    if (!daemon) {
+        const std::string& code = daemon.error().code;
+        return fail_with(
+            daemon.error(), code == "bad_config" || code == "bad_cores" ? usage : refused
+        );
+    }
     (*daemon)->run();
     return done;
 }

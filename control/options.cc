@@ -38,7 +38,10 @@ void declare(CLI::App& app, Options& options) {
     app.add_option("--workers", options.workers, "so many workers, on cores of weftd's choice; 1")
         ->check(CLI::Range(1, 64))
         ->excludes(cores);
-    take(app, "--memory-mb", options.memory_mb, "for packets; as much as needed where not given");
+    app.add_option(
+           "--memory-mb", options.memory_mb, "for packets; as much as needed where not given"
+    )
+        ->check(CLI::Range(0, 1'048'576));
     take(app, "--node", options.node, "this switch's name; the host's where not given");
     app.add_option(
         "--init", options.init_file, "JSON-lines requests, applied before the first packet"
@@ -123,6 +126,7 @@ Result<Config> configure(const Options& options) {
     for (const std::string& option : options.port_options)
         if (auto set = set_port_options(option, config.rows); !set)
             return tl::unexpected{set.error()};
+    put_in_order(config.rows);
     if (config.socket.empty()) {
         auto socket = default_socket_to_open();
         if (!socket)

@@ -47,7 +47,7 @@ Result<void> make_socket_directory(const std::string& path) {
     std::error_code problem;
     if (directory.empty() || std::filesystem::is_directory(directory, problem))
         return {};
-    if (!std::filesystem::create_directories(directory, problem))
+    if (!std::filesystem::create_directory(directory, problem))
         return fail(
             "bad_value", "socket " + path + ": cannot make its directory: " + problem.message()
         );

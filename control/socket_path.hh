@@ -15,8 +15,8 @@ Result<std::string> default_socket_to_open();
 /// machine's.
 std::string default_socket_to_call();
 
-/// Makes the directories above the socket where they are not there, for us alone and our group.
-/// Fails with one sentence.
+/// Makes the directory of the socket where it is not there, for us and our group; what is above it
+/// must be there. Fails with one sentence.
 Result<void> make_socket_directory(const std::string& path);
 
 } // namespace weft

@@ -182,6 +182,8 @@ private:
     std::unordered_map<std::uint64_t, Out> packet_outs_;
     std::unordered_map<std::uint64_t, Out> traces_;
     std::vector<RowPtr> kept_for_traces_; // rows that left while a trace may still name them
+    ActionsMemo memo_;
+    std::string scratch_; // bytes of the op at hand
     std::uint64_t accepted_ = 0;
     std::uint64_t refused_ = 0;
 };

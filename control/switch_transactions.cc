@@ -58,6 +58,10 @@ void Switch::start(const To& to, control::Transaction& transaction) {
             fresh.content = fold(fresh.content, "r" + fresh.replace->SerializeAsString());
     }
     Parts& parts = *client.parts;
+    if (parts.ops.empty())
+        parts.ops.reserve(
+            std::min(config_.ops_max, static_cast<std::size_t>(transaction.ops_size()))
+        );
     if (!transaction.scope().empty())
         parts.scope = transaction.scope();
     parts.part = std::move(transaction);
@@ -81,7 +85,8 @@ bool Switch::prepare_slice(Client& client) {
     ));
     for (; parts.at < end; ++parts.at) {
         control::Op& op = *parts.part.mutable_ops(parts.at);
-        parts.content = fold(parts.content, op.SerializeAsString());
+        op.SerializeToString(&scratch_);
+        parts.content = fold(parts.content, scratch_);
         const std::uint32_t number = parts.op_count++;
         if (parts.fault)
             continue;
@@ -92,7 +97,7 @@ bool Switch::prepare_slice(Client& client) {
                     std::to_string(config_.ops_max) + " ops or " +
                     std::to_string(config_.transaction_bytes_max) + " bytes of rows"
             );
-        } else if (auto prepared = prepare(op, number, parts.scope)) {
+        } else if (auto prepared = prepare(op, number, parts.scope, memo_)) {
             if (number >= meanings_max)
                 prepared->row.meaning.reset();
             parts.bytes += sizeof(PreparedOp) + prepared->row.bytes.size();
@@ -236,8 +241,8 @@ void Switch::judge_and_commit(const To& to, Parts& parts) {
     ack.set_unchanged(counts.unchanged);
     if (!parts.id.empty())
         ids_of(client)->accept(parts.id, parts.content, out);
+    audit(client.session->label(), parts.id, counts); // first: whoever has the answer finds the line
     reply(to, out);
-    audit(client.session->label(), parts.id, counts);
 }
 
 std::optional<Fault> Switch::apply(NetChange& net, RowCount& counts) {

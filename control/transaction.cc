@@ -40,7 +40,11 @@ std::int64_t clamped_sum(std::int64_t a, std::int64_t b) noexcept {
 class Consolidation {
 public:
     Consolidation(const RowStore& rows, TransactionInput& input)
-        : rows_{rows}, holdings_{rows.holdings()}, input_{input} {}
+        : rows_{rows}, holdings_{rows.holdings()}, input_{input} {
+        net_.owner = input.owner;
+        net_.changes.reserve(input.ops.size());
+        net_.asserted.reserve(input.ops.size());
+    }
 
     Judged<NetChange> run() {
         chain_ops();
@@ -147,6 +151,7 @@ private:
             sum(input_.ops[i]);
 
         const Value* wanted = nullptr;
+        const Value* upserted = nullptr;
         bool withdrawn = before_weight_ < 0;
         const PreparedOp* withdrawer = before_op_;
         for (Value& value : values_) {
@@ -156,17 +161,15 @@ private:
                 if (withdrawer == nullptr || value.first->index < withdrawer->index)
                     withdrawer = value.first;
             }
+            // Two upserts of one key contradict each other, also where one of them gives what stands.
+            if (value.upserted && upserted != nullptr)
+                return refuse_two(*upserted->asserts, *value.asserts);
+            if (value.upserted)
+                upserted = &value;
             if (!value.asserted())
                 continue;
             if (wanted != nullptr)
-                return refuse(
-                    *std::max(wanted->asserts, value.asserts, by_index),
-                    "key_conflict",
-                    "ops " + std::to_string(std::min(wanted->asserts->index, value.asserts->index)) +
-                        " and " +
-                        std::to_string(std::max(wanted->asserts->index, value.asserts->index)) +
-                        " give one key two values: one of them must leave in the transaction"
-                );
+                return refuse_two(*wanted->asserts, *value.asserts);
             wanted = &value;
         }
         const std::size_t others =
@@ -178,7 +181,15 @@ private:
             return judge_new(wanted, others);
         judge_known(wanted, withdrawn, withdrawer, others);
     }
-    static bool by_index(const PreparedOp* a, const PreparedOp* b) { return a->index < b->index; }
+    void refuse_two(const PreparedOp& a, const PreparedOp& b) {
+        const auto [first, second] = std::minmax(a.index, b.index);
+        refuse(
+            a.index > b.index ? a : b,
+            "key_conflict",
+            "ops " + std::to_string(first) + " and " + std::to_string(second) +
+                " give one key two values: one of them must leave in the transaction"
+        );
+    }
 
     /// No row has the key.
     void judge_new(const Value* wanted, std::size_t others) {
@@ -192,7 +203,7 @@ private:
         ++net_.added;
         net_.asserted.push_back(&op);
         net_.changes.push_back(
-            {.kind = RowChange::Kind::add, .before = nullptr, .op = &op, .owners = {input_.owner}}
+            {.kind = RowChange::Kind::add, .before = nullptr, .op = &op, .owners = {}}
         );
     }
 
@@ -295,7 +306,7 @@ private:
             .kind = RowChange::Kind::replace,
             .before = before_,
             .op = &op,
-            .owners = {input_.owner},
+            .owners = {},
         });
     }
 
@@ -406,7 +417,8 @@ private:
 
 } // namespace
 
-Judged<PreparedOp> prepare(control::Op& op, std::uint32_t index, const std::string& scope) {
+Judged<PreparedOp>
+prepare(control::Op& op, std::uint32_t index, const std::string& scope, ActionsMemo& memo) {
     PreparedOp prepared;
     prepared.index = index;
     prepared.verb = op.verb() == "upsert"   ? Verb::upsert
@@ -424,7 +436,7 @@ Judged<PreparedOp> prepare(control::Op& op, std::uint32_t index, const std::stri
             .path = "scope",
             .op = index,
         }};
-    auto row = canonical_row(op, prepared.verb == Verb::erase);
+    auto row = canonical_row(op, prepared.verb == Verb::erase, memo);
     if (!row) {
         row.error().op = index;
         return tl::unexpected{std::move(row.error())};

@@ -25,7 +25,8 @@ struct PreparedOp {
 
 /// Checks one op and brings it into canonical form. Faults carry the index. `scope`: where the op gives none. The message of the op
 /// is changed. Looks at nothing but its arguments, so parts of a transaction can be prepared while others commit.
-Judged<PreparedOp> prepare(control::Op& op, std::uint32_t index, const std::string& scope);
+Judged<PreparedOp>
+prepare(control::Op& op, std::uint32_t index, const std::string& scope, ActionsMemo& memo);
 
 /// "Make the rows of this scope or owner be exactly those": empty strings are not asked for.
 struct ReplaceOf {
@@ -51,11 +52,12 @@ struct RowChange {
     Kind kind{};
     Row* before = nullptr;
     PreparedOp* op = nullptr;    // add, replace; hold: the op that asserts, nullptr where one withdraws
-    std::vector<OwnerId> owners; // afterwards; sorted
+    std::vector<OwnerId> owners; // hold: afterwards, sorted. A row that comes has one: NetChange::owner
     std::uint64_t version = 0;   // remove: of the op; what it leaves behind is the greater of this and the row's
 };
 
 struct NetChange {
+    OwnerId owner{};                // in whose name rows come
     std::vector<RowChange> changes; // each key at most once, in the order of the ops that name them first
     std::uint32_t added = 0;        // distinct rows
     std::uint32_t removed = 0;

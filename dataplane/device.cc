@@ -78,6 +78,10 @@ private:
     Result<void> make_handover();
 
     bool is(std::string_view driver) const { return driver_ == driver; }
+    /// net_af_packet takes frames as large as its ring's and says that it takes 1518 bytes.
+    std::uint16_t driver_mtu() const {
+        return is("net_af_packet") ? std::min<std::uint16_t>(request_.mtu, 1'500) : request_.mtu;
+    }
     tl::unexpected<Error> refuse(std::string code, const std::string& what) {
         return fail(
             std::move(code),
@@ -92,6 +96,8 @@ private:
             why = rte_strerror(code < 0 ? -code : code);
         return refuse("bad_device", step.empty() ? why : step + ": " + why);
     }
+
+    tl::unexpected<Error> refused_probe(int code);
 
     const OpenRequest& request_;
     DpdkLog& log_;
@@ -159,6 +165,22 @@ bool Opening::find_device() {
     return false;
 }
 
+/// Where EAL's own words would leave the reader alone.
+tl::unexpected<Error> Opening::refused_probe(int code) {
+    const std::string why = reason_in(log_.end());
+    if (code == -EEXIST)
+        return refuse("bad_device", "it is in use");
+    if (why.find("failed to parse device") != std::string::npos)
+        return refuse("bad_device", "no DPDK driver goes by this name, and it is no PCI address");
+    if (why.find("Cannot find device") != std::string::npos)
+        return refuse("bad_device", "there is no such PCI device, or it is bound to no driver");
+    if (why.empty() && code == -ENOTSUP)
+        return refuse("bad_device", "no DPDK driver takes it (PCI devices are usually bound to vfio-pci)");
+    if (why.empty() && code == -EPERM) // -1, from a driver's own parsing
+        return refuse("bad_device", "its driver refuses the arguments");
+    return refuse("bad_device", why.empty() ? rte_strerror(-code) : why);
+}
+
 Result<void> Opening::probe() {
     // The driver would follow this address wherever it leads.
     if (args_.device.starts_with("net_ring") && args_.find("internal"))
@@ -167,11 +189,8 @@ Result<void> Opening::probe() {
     probed_ = find_device();
     if (probed_)
         return {};
-    const int code = rte_dev_probe(request_.devargs.c_str());
-    if (code == -EEXIST)
-        return refuse("bad_device", "is in use");
-    if (code != 0)
-        return refused("", code);
+    if (const int code = rte_dev_probe(request_.devargs.c_str()); code != 0)
+        return refused_probe(code);
     probed_ = find_device();
     if (!probed_)
         return refuse("bad_device", "its driver brought no Ethernet device");
@@ -281,7 +300,7 @@ int Opening::try_configure(const rte_eth_conf& conf, std::uint16_t tx_queues) {
 
 Result<void> Opening::configure() {
     rte_eth_conf conf{};
-    conf.rxmode.mtu = request_.mtu;
+    conf.rxmode.mtu = driver_mtu();
     conf.rxmode.offloads = rx_offloads_;
     conf.txmode.offloads = tx_offloads_;
     const std::uint64_t spread = info_.flow_type_rss_offloads &
@@ -334,9 +353,15 @@ Result<void> Opening::set_up_queues() {
 }
 
 Result<void> Opening::start() {
-    const int mtu_code = rte_eth_dev_set_mtu(port_->ethdev, request_.mtu);
+    const int mtu_code = rte_eth_dev_set_mtu(port_->ethdev, driver_mtu());
     if (mtu_code != 0 && mtu_code != -ENOTSUP)
         return refused("mtu " + std::to_string(request_.mtu), mtu_code);
+    if (driver_mtu() != request_.mtu && !port_->kernel.set_mtu(request_.mtu))
+        return refuse(
+            "bad_value",
+            "mtu " + std::to_string(request_.mtu) + ": the kernel refuses it for " +
+                port_->kernel.interface()
+        );
     port_->mtu = request_.mtu;
     if (const int code = rte_eth_dev_start(port_->ethdev); code != 0)
         return refused("cannot start", code);

@@ -14,7 +14,8 @@ constexpr std::size_t captured_bytes_max = 16'384;
 constexpr std::size_t reason_bytes_max = 300;
 
 /// What EAL says of every failure, after the line that has the cause.
-constexpr std::array<std::string_view, 8> says_nothing = {
+constexpr std::array<std::string_view, 9> says_nothing = {
+    "Failed to register mp action",
     "Driver cannot attach the device",
     "Failed to attach device on primary process",
     "failed to initialize",

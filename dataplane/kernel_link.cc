@@ -23,6 +23,15 @@ ifreq request_for(const std::string& interface) {
     return request;
 }
 
+bool ask_interface(unsigned long what, ifreq& request) {
+    const int socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket_fd < 0)
+        return false;
+    const bool done = ioctl(socket_fd, what, &request) == 0;
+    close(socket_fd);
+    return done;
+}
+
 /// The descriptor of /dev/net/tun that holds `interface`, or -1.
 int tun_of(const std::string& interface) {
     namespace fs = std::filesystem;
@@ -52,14 +61,16 @@ KernelLink::State KernelLink::read() const {
         const bool held = tun_ >= 0 && ioctl(tun_, TUNGETIFF, &request) == 0;
         return {.up = held, .gone = !held};
     }
-    const int socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (socket_fd < 0)
-        return {};
     ifreq request = request_for(interface_);
-    const bool known = ioctl(socket_fd, SIOCGIFFLAGS, &request) == 0;
-    close(socket_fd);
+    const bool known = ask_interface(SIOCGIFFLAGS, request);
     const int flags = known ? static_cast<unsigned short>(request.ifr_flags) : 0;
     return {.up = (flags & IFF_UP) != 0 && (flags & IFF_RUNNING) != 0, .gone = false};
+}
+
+bool KernelLink::set_mtu(std::uint16_t mtu) const {
+    ifreq request = request_for(interface_);
+    request.ifr_mtu = mtu;
+    return ask_interface(SIOCSIFMTU, request);
 }
 
 } // namespace weft

@@ -1,6 +1,7 @@
 // The kernel's side of a device that stands on a network interface: net_af_packet and net_tap call their link up whatever happens to it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace weft {
@@ -19,6 +20,8 @@ public:
         bool gone = false; // deleted, moved away, or made anew under the same name: this device will see no more of it
     };
     State read() const;
+    /// Whether the kernel took it.
+    bool set_mtu(std::uint16_t mtu) const;
     const std::string& interface() const noexcept { return interface_; }
 
 private:

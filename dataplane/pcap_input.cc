@@ -12,8 +12,12 @@ Result<std::uint64_t> count_records(const std::string& path) {
     const std::unique_ptr<pcap_t, void (*)(pcap_t*)> file{
         pcap_open_offline(path.c_str(), why.data()), pcap_close
     };
+    const std::string reason = why.data(); // begins with the path where the file could not be opened
     if (file == nullptr)
-        return fail("bad_device", "cannot open " + std::string{why.data()});
+        return fail(
+            "bad_device",
+            reason.starts_with(path) ? "cannot open " + reason : "cannot read " + path + ": " + reason
+        );
     std::uint64_t records = 0;
     pcap_pkthdr* header = nullptr;
     const unsigned char* bytes = nullptr;

@@ -127,10 +127,9 @@ void Transmit::run_lane(Burst& burst, std::size_t lane, Plan& plan) noexcept {
                       : effect.kind == Effect::Kind::punt ? refuses_punt(effect, plan)
                                                           : Drop::none;
         // The cut comes after the edit, which needs the headers whole and may take two tags away.
+        const bool whole = effect.max_bytes == 0 || effect.kind == Effect::Kind::punt;
         const std::uint32_t bytes_max =
-            effect.max_bytes == 0
-                ? 0
-                : std::max(effect.max_bytes + 2 * ether::tag_bytes, head_bytes_least);
+            whole ? 0 : std::max(effect.max_bytes + 2 * ether::tag_bytes, head_bytes_least);
         if (reason == Drop::none && !copy_packet(packet, bytes_max, pool_, copy))
             reason = Drop::no_buffers;
         if (reason != Drop::none) {
@@ -156,10 +155,10 @@ void Transmit::carry_out(
         rewrite(packet, burst.shape[lane], burst.effects.edits[effect.edit]);
         sync_head(packet);
     }
+    if (effect.kind == Effect::Kind::punt) // whole: its reader is told how large it was
+        return punt(burst, lane, effect, packet);
     if (effect.max_bytes != 0 && effect.max_bytes < packet.bytes)
         cut_packet(packet, effect.max_bytes);
-    if (effect.kind == Effect::Kind::punt)
-        return punt(burst, lane, effect, packet);
     TxQueue* const out =
         index(effect.port) < plan.tx_by_port.size() ? plan.tx_by_port[index(effect.port)] : nullptr;
     if (out == nullptr)

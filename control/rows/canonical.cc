@@ -15,10 +15,13 @@ constexpr std::size_t buckets_max = 1'024;
 constexpr std::size_t bands_max = 16;
 constexpr std::uint32_t vlan_tags = 4'096;
 
+const auto match_parser = [](std::string_view text) { return parse_match(text); };
+const auto actions_parser = [](std::string_view text) { return parse_actions(text); };
+
 /// The first thing that is wrong with a row; the checks after it do nothing.
 class Checker {
 public:
-    explicit Checker(std::string_view relation) : relation_{relation} {}
+    Checker(std::string_view relation, ActionsMemo& memo) : relation_{relation}, memo_{memo} {}
 
     bool failed() const noexcept { return fault_.has_value(); }
     Fault fault() { return std::move(*fault_); }
@@ -90,13 +93,27 @@ public:
         return std::move(*parsed);
     }
 
+    std::shared_ptr<const Actions> actions(std::string_view field, std::string& value) {
+        if (value.size() > ActionsMemo::text_bytes_max)
+            return std::make_shared<const Actions>(text(field, value, actions_parser));
+        ActionsMemo::Entry& known = memo_.at(value);
+        if (known.actions == nullptr || known.text != value) {
+            std::string came = value;
+            Actions parsed = text(field, value, actions_parser);
+            if (failed())
+                return nullptr;
+            known = {
+                std::move(came), value, std::make_shared<const Actions>(std::move(parsed))};
+        }
+        value = known.canonical;
+        return known.actions;
+    }
+
 private:
     std::string_view relation_;
+    ActionsMemo& memo_;
     std::optional<Fault> fault_;
 };
-
-const auto match_parser = [](std::string_view text) { return parse_match(text); };
-const auto actions_parser = [](std::string_view text) { return parse_actions(text); };
 
 template <class Message>
 void strip_main(Message& row, Checker& check) {
@@ -182,11 +199,11 @@ void canonical_value(control::Port& row, Checker& check, Meaning&) {
 void canonical_value(control::Table& row, Checker& check, Meaning& meaning) {
     check.word("name", row.name(), true);
     if (!row.miss().empty())
-        meaning.actions = check.text("miss", *row.mutable_miss(), actions_parser);
+        meaning.actions = check.actions("miss", *row.mutable_miss());
 }
 
 void canonical_value(control::Flow& row, Checker& check, Meaning& meaning) {
-    meaning.actions = check.text("actions", *row.mutable_actions(), actions_parser);
+    meaning.actions = check.actions("actions", *row.mutable_actions());
     meaning.cookie = row.cookie();
     meaning.idle_timeout_s = row.idle_timeout_s();
     meaning.hard_timeout_s = row.hard_timeout_s();
@@ -243,8 +260,9 @@ bool has_texts(Relation relation) noexcept {
 }
 
 template <class Message>
-Judged<CanonicalRow> canonical_message(Message& row, Relation relation, bool key_only) {
-    Checker check{name(relation)};
+Judged<CanonicalRow>
+canonical_message(Message& row, Relation relation, bool key_only, ActionsMemo& memo) {
+    Checker check{name(relation), memo};
     auto meaning = std::make_unique<Meaning>();
     canonical_key(row, check, *meaning);
     if (!key_only && !check.failed())
@@ -265,18 +283,18 @@ Judged<CanonicalRow> canonical_message(Message& row, Relation relation, bool key
 
 } // namespace
 
-Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only) {
+Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only, ActionsMemo& memo) {
     switch (op.row_case()) {
     case control::Op::kBridge:
-        return canonical_message(*op.mutable_bridge(), Relation::bridge, key_only);
-    case control::Op::kPort: return canonical_message(*op.mutable_port(), Relation::port, key_only);
+        return canonical_message(*op.mutable_bridge(), Relation::bridge, key_only, memo);
+    case control::Op::kPort: return canonical_message(*op.mutable_port(), Relation::port, key_only, memo);
     case control::Op::kTable:
-        return canonical_message(*op.mutable_table(), Relation::table, key_only);
-    case control::Op::kFlow: return canonical_message(*op.mutable_flow(), Relation::flow, key_only);
+        return canonical_message(*op.mutable_table(), Relation::table, key_only, memo);
+    case control::Op::kFlow: return canonical_message(*op.mutable_flow(), Relation::flow, key_only, memo);
     case control::Op::kGroup:
-        return canonical_message(*op.mutable_group(), Relation::group, key_only);
+        return canonical_message(*op.mutable_group(), Relation::group, key_only, memo);
     case control::Op::kMeter:
-        return canonical_message(*op.mutable_meter(), Relation::meter, key_only);
+        return canonical_message(*op.mutable_meter(), Relation::meter, key_only, memo);
     case control::Op::ROW_NOT_SET: break;
     }
     return tl::unexpected{Fault{
@@ -297,13 +315,13 @@ std::unique_ptr<Meaning> meaning_of(Relation relation, std::string_view bytes) {
         auto parsed = parse_match(row.flow().match());
         check(parsed.has_value());
         meaning->match = std::move(*parsed);
-        meaning->actions = actions_of(row.flow().actions());
+        meaning->actions = std::make_shared<const Actions>(actions_of(row.flow().actions()));
         meaning->cookie = row.flow().cookie();
         meaning->idle_timeout_s = row.flow().idle_timeout_s();
         meaning->hard_timeout_s = row.flow().hard_timeout_s();
     } else if (relation == Relation::table) {
         if (!row.table().miss().empty())
-            meaning->actions = actions_of(row.table().miss());
+            meaning->actions = std::make_shared<const Actions>(actions_of(row.table().miss()));
     } else {
         for (const control::Bucket& bucket : row.group().buckets())
             meaning->buckets.push_back(actions_of(bucket.actions()));

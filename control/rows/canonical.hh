@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,13 +19,31 @@
 
 namespace weft {
 
+/// Lists of actions that came lately: thousands of flows share a few. Direct-mapped and small; one thread.
+class ActionsMemo {
+public:
+    struct Entry {
+        std::string text; // as it came
+        std::string canonical;
+        std::shared_ptr<const Actions> actions; // nullptr: nothing here
+    };
+    /// Where `text` is or would be.
+    Entry& at(std::string_view text) { return entries_[std::hash<std::string_view>{}(text) % size]; }
+
+    static constexpr std::size_t text_bytes_max = 512;
+
+private:
+    static constexpr std::size_t size = 1'024;
+    std::vector<Entry> entries_{size};
+};
+
 /// The parsed texts of a row; which of them it has depends on its relation.
 struct Meaning {
-    Match match;                  // flow
+    Match match;                            // flow
+    std::shared_ptr<const Actions> actions; // flow; table: of a miss, where it has one
     std::uint64_t cookie = 0;     // flow
     std::uint32_t idle_timeout_s = 0;
     std::uint32_t hard_timeout_s = 0;
-    Actions actions;              // flow; table: of a miss
     std::vector<Actions> buckets; // group, in the order of its buckets
 };
 
@@ -46,7 +63,7 @@ using Judged = tl::expected<T, Fault>;
 /// The row that `op` holds. May change the op's message: it is brought into canonical form where it stands. `key_only`: the other
 /// fields are not looked at (delete by key), and the row has none. Bounds: names 255 bytes of printable UTF-8, texts
 /// `text_bytes_max`. Faults carry path and message, not the op's index.
-Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only);
+Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only, ActionsMemo& memo);
 
 /// Parses the texts of a row that stands; they were parsed when it came, so this cannot fail.
 std::unique_ptr<Meaning> meaning_of(Relation relation, std::string_view bytes);
@@ -55,7 +72,7 @@ std::unique_ptr<Meaning> meaning_of(Relation relation, std::string_view bytes);
 struct Uses {
     std::vector<Named> provides;
     std::vector<Mention> mentions;
-    std::deque<std::string> names; // that had to be put together
+    std::vector<std::unique_ptr<const std::string>> names; // that had to be put together
 };
 /// The views in the answer live as long as `bytes`, `meaning` and the answer itself. `meaning` is not needed where only
 /// `provides` is asked for: nullptr then.

@@ -29,11 +29,11 @@ namespace weft {
 /// Which rows a reader wants; empty: all.
 struct RowFilter {
     Relation relation{};
-    std::string bridge; // "main" is the main one
-    std::optional<std::uint32_t> number; // table of flows and tables, group, meter
-    std::string name;
-    std::string owner;
-    std::string scope;
+    std::string bridge{};                  // "main" is the main one
+    std::optional<std::uint32_t> number{}; // table of flows and tables, group, meter
+    std::string name{};
+    std::string owner{};
+    std::string scope{};
 };
 
 struct RowLimits {

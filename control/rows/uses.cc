@@ -32,10 +32,10 @@ public:
     void actions(const Actions& actions, std::string_view field) {
         field_ = field;
         for (const Action& action : actions) {
+            std::visit([&](const auto& of) { statement(of); }, action.of);
             // of a clone's body, the statements in it that are not
             if (!supported(action) && !std::holds_alternative<action::Clone>(action.of))
                 unsupported(name(action));
-            std::visit([&](const auto& of) { statement(of); }, action.of);
         }
     }
 
@@ -75,7 +75,7 @@ private:
 };
 
 std::string_view keep(Uses& uses, std::string text) {
-    return uses.names.emplace_back(std::move(text));
+    return *uses.names.emplace_back(std::make_unique<const std::string>(std::move(text)));
 }
 
 void port_uses(std::string_view bytes, std::string_view bridge, Uses& uses) {
@@ -120,7 +120,8 @@ Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning) 
     if (meaning == nullptr)
         return uses;
     collect.match(meaning->match);
-    collect.actions(meaning->actions, relation == Relation::table ? "miss" : "actions");
+    if (meaning->actions)
+        collect.actions(*meaning->actions, relation == Relation::table ? "miss" : "actions");
     for (const Actions& actions : meaning->buckets)
         collect.actions(actions, "buckets");
     if (relation == Relation::group) {

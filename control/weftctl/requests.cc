@@ -183,7 +183,7 @@ Exit run(const Arguments& arguments, const Version&) {
     const auto reply = say_hello(weft, arguments);
     const std::string daemon = reply ? reply->hello().version() : "";
     if (arguments.json)
-        print("{\"weftctl\": \"" WEFT_VERSION "\", \"weftd\": \"" + printable(daemon) + "\"}\n");
+        print("{\"weftctl\": \"" WEFT_VERSION "\", \"weftd\": " + json_string(daemon) + "}\n");
     else
         print("weftctl " WEFT_VERSION "\n" + (daemon.empty() ? "" : "weftd " + daemon + "\n"));
     return weft.exit();

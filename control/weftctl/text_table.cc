@@ -60,6 +60,16 @@ std::string printable(std::string_view text) {
     return clean;
 }
 
+std::string json_string(std::string_view text) {
+    std::string quoted = "\"";
+    for (const char c : printable(text)) {
+        if (c == '"' || c == '\\')
+            quoted += '\\';
+        quoted += c;
+    }
+    return quoted + '"';
+}
+
 std::string grouped(std::uint64_t number) {
     std::string digits = std::to_string(number);
     for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)

@@ -42,6 +42,8 @@ private:
 std::size_t width_of(std::string_view text) noexcept;
 /// `text` without control characters: what others wrote cannot move the cursor.
 std::string printable(std::string_view text);
+/// `text` as a JSON string, quotes included.
+std::string json_string(std::string_view text);
 /// 1234567 as "1,234,567".
 std::string grouped(std::uint64_t number);
 /// Three digits and a unit: "0", "999", "12.3k", "1.50M", "2.00G".

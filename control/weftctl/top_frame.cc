@@ -279,12 +279,11 @@ std::string top_json(const TopInput& input) {
                 ", \"cycles_per_packet\": " + fixed(each.cycles_per_packet, 1) +
                 ", \"busy\": " + fixed(each.busy, 3) + "}\n";
     for (const PortRates& each : rates.ports)
-        text += "{\"port\": \"" + each.name +
-                "\"X            "\", \"rx_pps\": " + fixed(each.rx_pps, 0) +
-                ", \"rx_bps\": " + fixed(each.rx_bps, 0) +
-                ", \"tx_pps\": " + fixed(each.tx_pps, 0) +
-                ", \"tx_bps\": " + fixed(each.tx_bps, 0) +
-                ", \"lost_pps\": " + fixed(each.lost_pps, 0) + "}\n";
+        text +=
+            "{\"port\": " + json_string(each.name) + ", \"state\": \"" + each.state +
+            "\", \"rx_pps\": " + fixed(each.rx_pps, 0) + ", \"rx_bps\": " + fixed(each.rx_bps, 0) +
+            ", \"tx_pps\": " + fixed(each.tx_pps, 0) + ", \"tx_bps\": " + fixed(each.tx_bps, 0) +
+            ", \"lost_pps\": " + fixed(each.lost_pps, 0) + "}\n";
     for (const DropRates& each : rates.drops)
         text += "{\"drop\": \"" + each.reason + "\", \"pps\": " + fixed(each.pps, 0) +
                 ", \"packets\": \"" + std::to_string(each.packets) + "\"}\n";

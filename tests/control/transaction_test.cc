@@ -255,7 +255,7 @@ TEST(Transaction, parts_are_judged_at_the_last) {
     EXPECT_EQ(client.rows("flow"), "");
     EXPECT_EQ(client.says("2", flow(1, 0, 1, "ip4", "drop;")), "nak busy") << "one is open";
     EXPECT_EQ(client.says("1", flow(1, 0, 2, "ip4", "drop;")), "ack +2 -0 =0");
-    EXPECT_EQ(client.says("3", flow(1, 0, 3, "bad &&", "drop;"), R"("more": true)"), "done");
+    EXPECT_EQ(client.says("3", flow(1, 0, 3, "ip4 &&", "drop;"), R"("more": true)"), "done");
     EXPECT_EQ(client.says("3", flow(1, 0, 4, "ip4", "drop;")), "nak bad_match op 0");
 }
 

@@ -154,6 +154,8 @@ Rig::Rig(DataplaneConfig config) {
 Rig::~Rig() {
     dataplane->stop();
     expect_closed_books();
+    for (RingEnd* ring : rings_)
+        ring->take();
     tables.reset();
 }
 
@@ -224,14 +226,14 @@ void Rig::handle(DataplaneEvent& event) {
         punted->spec = nullptr;
 }
 
-void Rig::until(const std::function<bool()>& done) {
+void Rig::until(const std::function<bool()>& done, const char* file, int line) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{60};
     for (;;) {
         dataplane->poll([this](DataplaneEvent& event) { handle(event); });
         if (done())
             return;
         if (std::chrono::steady_clock::now() > deadline) {
-            ADD_FAILURE() << "waited in vain";
+            ADD_FAILURE_AT(file, line) << "waited in vain";
             return;
         }
         pollfd fd{.fd = dataplane->event_fd(), .events = POLLIN, .revents = 0};

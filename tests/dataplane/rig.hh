@@ -53,7 +53,7 @@ private:
     std::string devargs_;
 };
 
-/// A dataplane with one bridge "main".
+/// A dataplane with one bridge "main". Its rings are declared before it.
 class Rig {
 public:
     explicit Rig(DataplaneConfig config = {});
@@ -62,6 +62,7 @@ public:
     /// A port row and its device, once that is open or has failed.
     PortId port(std::string_view name, const std::string& devargs, PortDevice device = {});
     PortId port(std::string_view name, RingEnd& ring, PortDevice device = {}) {
+        rings_.push_back(&ring);
         return port(name, ring.devargs(), std::move(device));
     }
     /// The same without waiting.
@@ -74,7 +75,9 @@ public:
     std::uint64_t packet_out(PortId ingress, std::string_view actions, const Bytes& packet);
 
     /// Runs the control thread's part until `done`; fails the test after a very long time.
-    void until(const std::function<bool()>& done);
+    void until(
+        const std::function<bool()>& done, const char* file = __builtin_FILE(), int line = __builtin_LINE()
+    );
     /// Until everything that was put in has come out somewhere and nothing moves any more.
     void until_quiet();
     void until_closed(PortId port);
@@ -104,6 +107,8 @@ public:
 
 private:
     void handle(DataplaneEvent& event);
+
+    std::vector<RingEnd*> rings_; // may hold copies of the workers' pools
 };
 
 /// A folder that goes with the test.

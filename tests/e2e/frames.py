@@ -13,6 +13,7 @@ __all__ = ["ARP", "Dot1AD", "Dot1Q", "Ether", "ICMP", "IP", "IPv6", "Raw", "TCP"
            "mac", "numbered", "numbers", "read_pcap", "tagged", "udp", "write_pcap"]
 
 PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+KNOWN = (PCAP_HEADER[:4], struct.pack("<I", 0xA1B23C4D))  # the same with nanoseconds, as net_pcap writes it
 NUMBER_AT = 42  # of the number in a frame of numbered(): behind Ethernet, IPv4 and UDP
 
 
@@ -27,8 +28,8 @@ def read_pcap(path):
     """The frames of a capture, as bytes."""
     with open(path, "rb") as file:
         data = file.read()
-    if data[:4] != PCAP_HEADER[:4]:
-        return [bytes(frame) for frame, _ in RawPcapReader(path)]
+    if data[:4] not in KNOWN:
+        return [bytes(frame) for frame, _ in RawPcapReader(str(path))]
     frames, at = [], len(PCAP_HEADER)
     while at < len(data):
         size = struct.unpack_from("<I", data, at + 8)[0]

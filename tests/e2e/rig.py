@@ -156,8 +156,12 @@ class Switch:
         return self.outs()
 
     def outs(self):
-        found = {name: read_pcap(path) for name, path in self.outputs.items() if os.path.exists(path)}
+        found = {name: self.sent_by(name) for name in self.outputs}
         return {name: frames for name, frames in found.items() if frames}
+
+    def sent_by(self, name):
+        """What a port sent so far; complete when the port is closed."""
+        return [frame for path in self.outputs[name] if os.path.exists(path) for frame in read_pcap(path)]
 
     def kill(self):
         self.hang_up()
@@ -213,16 +217,17 @@ class Switch:
         return ack
 
     def file_port(self, name, frames=(), **more):
-        """The row of a port over capture files."""
+        """The row of a port over capture files; as many of them for sending as for receiving."""
         queues = frames if frames and isinstance(frames[0], list) else [list(frames)]
         device = "net_pcap_%s" % name
+        self.outputs[name] = []
         for queue, content in enumerate(queues):
-            path = os.path.join(self.folder, "%s-%d-in.pcap" % (name, queue))
-            write_pcap(path, content)
-            device += ",rx_pcap=" + path
-        self.outputs[name] = os.path.join(self.folder, name + "-out.pcap")
+            come, go = (os.path.join(self.folder, "%s-%d-%s.pcap" % (name, queue, way)) for way in ("in", "out"))
+            write_pcap(come, content)
+            device += ",rx_pcap=%s,tx_pcap=%s" % (come, go)
+            self.outputs[name].append(go)
         self.bridges[name] = more.get("bridge", "")
-        return port(name, device + ",tx_pcap=" + self.outputs[name], **more)
+        return port(name, device, **more)
 
     def wait_open(self, *names):
         def opened():

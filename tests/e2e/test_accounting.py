@@ -39,8 +39,8 @@ def test_the_books_close_under_flood_clone_groups_and_punts(switches, workers):
     watcher = switch.client("watcher")
     watcher.watch("packet_in")
     share = len(frames) // workers
-    switch.files({"p1": [frames[n * share:(n + 1) * share] for n in range(workers)], "p2": [], "p3": [], "p4": []},
-                 queues={"p1": workers})
+    outs = {name: [[] for _ in range(workers)] for name in ("p2", "p3", "p4")}
+    switch.files({"p1": [frames[n * share:(n + 1) * share] for n in range(workers)], **outs}, queues=workers)
     switch.control.transaction(rules())
     for portion in range(10):
         switch.send(p1=len(frames) // 10)

@@ -45,11 +45,12 @@ def test_nvp3_half_a_transaction_on_the_wire_is_nothing(switch, whole):
     switch.files({"p1": [FRAME] * 2, "p2": []})
     switch.control.transaction([+1, flow(0, 1, "1", 'output("p2");')])
     before = (switch.control.digest(), switch.control.call("digest").generation)
+    sessions = lambda: switch.control.stats("control")["control"]["sessions"]["open"]  # noqa: E731
+    ours = sessions()
     for cut in (1, 4, 5, 6, 50, len(whole) // 2, len(whole) - 2):
         raw(switch, whole[:cut]).close()
     # The switch has taken notice of all of them when it has closed every connection but ours.
-    sessions = lambda: switch.control.stats("control")["control"]["sessions"]["open"]  # noqa: E731
-    wait_until(lambda: sessions() == 1, "the connections are not closed")
+    wait_until(lambda: sessions() == ours, "the connections are not closed")
     assert (switch.control.digest(), switch.control.call("digest").generation) == before
     switch.send(p1=2)
     assert switch.stop() == {"p2": [FRAME] * 2}
@@ -225,7 +226,7 @@ def test_many_clients_at_once_are_served_in_turns(switch):
     for worker in workers:
         worker.join()
     assert failures == []
-    assert {key[0]: rows[0] for key, rows in switch.digest_of().items() if key[1] == "flow"} == {"c%d" % n: 90 for n in range(8)}
+    assert {key[0]: rows[0] for key, rows in switch.digest_of().items() if rows[0]} == {"c%d" % n: 90 for n in range(8)}
 
 
 def test_one_clients_rows_are_not_anothers_to_take(switch):

@@ -27,7 +27,7 @@ def test_df13_no_packet_sees_parts_of_two_transactions(switches, workers):
     queues = [numbered("10.0.0.1", "10.0.0.2", range(n * share, (n + 1) * share)) for n in range(workers)]
     control = switch.control
     control.transaction(generation_rows(1))
-    switch.files({"p1": queues, "p2": []}, queues={"p1": workers})
+    switch.files({"p1": queues, "p2": [[] for _ in range(workers)]}, queues=workers)
     for mark in range(2, 402):
         switch.release("p1", COUNT // 400)
         control.transaction(generation_rows(mark))

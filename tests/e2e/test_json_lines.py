@@ -151,6 +151,7 @@ def test_ovs10_rows_in_packets_through_and_counters_out_by_json_alone(switch, li
 
 def test_ovs10_names_in_camel_case_and_numbers_as_strings_are_read_too(switch, lines):
     hand = lines(switch)
+    hand.ask({"barrier": {"id": "b"}})
     answer = hand.ask('\n\n{"transaction": {"id": "t", "ops": [{"weight": "1", "flow": {"table": "3", "priority": 7, "match": "ip4",'
                       ' "actions": "drop;", "idleTimeoutS": 0, "cookie": "18446744073709551615", "bridge": null}}]}}')
     assert answer["ack"]["added"] == 1
@@ -256,7 +257,6 @@ def test_each_field_is_refused_by_name_when_it_does_not_fit(switch, lines, relat
 
 
 @pytest.mark.parametrize("row, word", [
-    ({"flow": {"match": "ip4.dst == 10.0.0.1 && ip6", "actions": "drop;", "table": 1 << 31}}, "table"),
     ({"flow": {"match": "x" * 100000, "actions": "drop;"}}, "column"),
     ({"flow": {"match": "(" * 5000, "actions": "drop;"}}, "column"),
     ({"flow": {"match": "1", "actions": "clone { " * 5000}}, ""),
