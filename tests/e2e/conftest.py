@@ -17,7 +17,7 @@ def switches():
 
     yield start
     for switch in started:
-        if getattr(switch, "process", None) is not None:
+        if hasattr(switch, "folder"):
             switch.close()
 
 

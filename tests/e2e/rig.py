@@ -108,11 +108,9 @@ class Switch:
         command = [WEFTD, "--socket", self.socket]
         if workers:
             command += ["--workers", str(workers)]
+        self.process, self.clients, self._control = None, [], None
         self.command = (namespace.prefix if namespace else []) + command + list(args)
         self.environment = environment
-        self.process = None
-        self.clients = []
-        self._control = None
         self.outputs = {}
         self.bridges = {}
         self.sent = 0
@@ -165,9 +163,10 @@ class Switch:
 
     def kill(self):
         self.hang_up()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        if self.process is not None:
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait()
 
     def hang_up(self):
         for client in self.clients:

@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 BUILD = os.environ["WEFT_BUILD"]
 PYTHON = "/usr/bin/python3"
-MEGABYTES = 96
+MEGABYTES = 192
 PATIENCE = 30.0
 #        name    address         port  interface of the VM
 VMS = {"VM1": ("10.10.10.101", 2, "eth0"), "VM2": ("10.10.10.102", 3, "eth0"), "VM3": ("10.10.10.103", 4, "eth0")}
@@ -72,6 +73,13 @@ def head(text):
 
 def item(what, value):
     print("   %-22s %s" % (what, value))
+
+
+def show(text):
+    """What a program printed, within the screen."""
+    for line in text.splitlines():
+        for part in textwrap.wrap(line, 115, subsequent_indent="        ") or [""]:
+            print("   " + part)
 
 
 # ---- the scene
@@ -257,13 +265,12 @@ def main():
     if ping("VM1", "VM2") != 5:
         fail("VM2 does not answer at its new port")
 
-    head("4  What happens to a packet from VM1 to VM2 now?   weftctl trace --port p2 'ip4.dst == 10.10.10.102 && udp.dst == 53'")
-    for line in weftctl(path, "trace", "--port", "p2", "ip4.dst == 10.10.10.102 && udp.dst == 53").splitlines():
-        print("   " + line)
+    packet = "ip4.src == 10.10.10.101 && ip4.dst == 10.10.10.102 && udp.dst == 53"
+    head("4  What happens to a packet from VM1 to VM2 now?   weftctl trace --port p2 '%s'" % packet)
+    show(weftctl(path, "trace", "--port", "p2", packet))
 
     head("5  What was dropped, and why?   weftctl drops")
-    for line in weftctl(path, "drops").splitlines():
-        print("   " + line)
+    show(weftctl(path, "drops"))
     print("\nDone in %.0f seconds. Everything made for this is gone." % (time.monotonic() - began))
 
 
