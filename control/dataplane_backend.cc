@@ -14,7 +14,7 @@ struct Deliver {
             {
                 .state = info.state,
                 .error = info.error,
-                .link = info.state == "up" || info.state == "held",
+                .link = info.link_up,
                 .mac = info.mac,
                 .mtu = info.mtu,
                 .speed_mbps = info.speed_mbps,

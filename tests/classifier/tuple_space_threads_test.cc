@@ -13,7 +13,7 @@ namespace weft {
 namespace {
 
 constexpr std::uint64_t key_count = 64;
-constexpr Generation generations = 400;
+constexpr Generation generations = 150;
 
 /// Whether the rule of key k is there at generation g: a function that both sides know.
 bool is_there(std::uint64_t k, Generation g) { return g / (1 + k % 7) % 2 == 0; }

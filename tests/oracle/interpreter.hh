@@ -61,7 +61,8 @@ struct Walk {
     std::vector<Step> steps;
     std::vector<Outcome> effects; // in order; a walk without any has one drop for the last reason
     std::vector<const SpecRule*> hits;
-    FlowKey key; // at the end
+    FlowKey key;          // at the end
+    bool guessed = false; // whoever asked could not tell some choice of a bucket
 };
 
 struct Asked {
