@@ -109,7 +109,7 @@ TEST(PuntBuckets, pass_a_burst_and_then_the_rate) {
         std::uint64_t count = 0;
         for (std::uint64_t ms = from_ms; ms < to_ms; ++ms)
             for (int i = 0; i < 500; ++i)
-                count += buckets.take(reason, ms, rate) ? 1 : 0;
+                count += buckets.take(reason, ms, rate) ? 1u : 0u;
         return count;
     };
     EXPECT_EQ(passes(1, 0, 1), 100u);
