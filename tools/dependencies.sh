@@ -6,7 +6,7 @@ packages=(
     # compiler and build
     g++ meson ninja-build pkg-config ccache clang clang-format-14 libclang-rt-14-dev git ca-certificates
     # DPDK with its poll-mode drivers
-    libdpdk-dev librte-meta-all dpdk
+    libdpdk-dev librte-meta-all dpdk dpdk-dev
     # libraries
     libboost-dev libprotobuf-dev protobuf-compiler libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev
     libexpected-dev nlohmann-json3-dev libpcap-dev libnuma-dev
