@@ -48,9 +48,7 @@ void Switch::answer(const To& to, const control::Barrier& request) {
     }
     if (barriers_.size() >= barriers_max)
         return refuse(
-            to,
-            request.id(),
-            Error{"busy", std::to_string(barriers_max) + " barriers wait already"}
+            to, request.id(), Error{"busy", std::to_string(barriers_max) + " barriers wait already"}
         );
     const std::uint64_t timeout_ms =
         request.timeout_ms() == 0 ? barrier_ms_default

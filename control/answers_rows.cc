@@ -1,10 +1,10 @@
 // Answers that show rows: hello, get, digest, pending.
+#include "control/client_state.hh"
+#include "control/framing.hh"
+
 #include <algorithm>
 #include <charconv>
 #include <map>
-
-#include "control/client_state.hh"
-#include "control/framing.hh"
 
 namespace weft {
 
@@ -13,11 +13,26 @@ namespace {
 constexpr std::size_t page_rows_default = 1'000;
 constexpr std::size_t page_rows_max = 10'000;
 constexpr std::size_t pending_rows_max = 10'000;
+constexpr std::size_t pending_bytes_max = std::size_t{8} << 20;
 
 constexpr std::array<std::string_view, 17> features = {
-    "clone",   "clock",      "digest",    "explain", "groups",   "multi_part",
-    "normal",  "packet_in",  "packet_out", "patch",   "replace",  "scopes",
-    "strict",  "timeouts",   "trace",     "versions", "watch",
+    "clone",
+    "clock",
+    "digest",
+    "explain",
+    "groups",
+    "multi_part",
+    "normal",
+    "packet_in",
+    "packet_out",
+    "patch",
+    "replace",
+    "scopes",
+    "strict",
+    "timeouts",
+    "trace",
+    "versions",
+    "watch",
 };
 
 /// The number behind `prefix` in a cursor of runtime rows.
@@ -177,9 +192,9 @@ control::StoredRow Switch::stored(const Row& row) const {
 }
 
 void Switch::answer(const To& to, const control::Get& request) {
-    const std::size_t max =
-        request.limit() == 0 ? page_rows_default
-                             : std::min<std::size_t>(request.limit(), page_rows_max);
+    const std::size_t max = request.limit() == 0
+                                ? page_rows_default
+                                : std::min<std::size_t>(request.limit(), page_rows_max);
     control::Reply out;
     control::Rows& rows = *out.mutable_rows();
     rows.set_id(request.id());
@@ -226,7 +241,8 @@ void Switch::answer(const To& to, const control::Get& request) {
     reply(to, out);
 }
 
-/// Runtime rows are as they are when their page is asked for; a cursor says where the last page ended.
+/// Runtime rows are as they are when their page is asked for; a cursor says where the last page
+/// ended.
 Result<void>
 Switch::get_ports(const control::Get& request, std::size_t max, control::Rows& rows) const {
     PortId after = PortId::none;
@@ -256,9 +272,8 @@ Switch::get_macs(const control::Get& request, std::size_t max, control::Rows& ro
         const std::size_t slash = request.cursor().find('/');
         const std::string_view text = request.cursor();
         const auto place = number_after(text.substr(0, slash), "learned_mac:");
-        const auto mac = slash == std::string::npos
-                             ? std::nullopt
-                             : number_after(text.substr(slash + 1), "");
+        const auto mac =
+            slash == std::string::npos ? std::nullopt : number_after(text.substr(slash + 1), "");
         if (!place || !mac)
             return tl::unexpected{bad_cursor(request.cursor())};
         after = Macs::Key{
@@ -288,9 +303,12 @@ void Switch::answer(const To& to, const control::Pending& request) {
     control::Reply out;
     control::PendingRows& pending = *out.mutable_pending();
     pending.set_id(request.id());
+    std::size_t bytes = 0;
     references_.for_each_missing([&](const Entity& entity) {
         for (const Reference* r = entity.first; r != nullptr; r = r->next) {
-            if (static_cast<std::size_t>(pending.rows_size()) >= pending_rows_max)
+            bytes += r->row->size;
+            if (static_cast<std::size_t>(pending.rows_size()) >= pending_rows_max ||
+                bytes > pending_bytes_max)
                 return;
             control::PendingRow& row = *pending.add_rows();
             *row.mutable_row() = to_message(r->row->relation, r->row->bytes());

@@ -1,8 +1,8 @@
 // Answers that show figures: stats, explain.
+#include "control/client_state.hh"
+
 #include <algorithm>
 #include <map>
-
-#include "control/client_state.hh"
 
 namespace weft {
 
@@ -15,7 +15,8 @@ constexpr std::size_t unsupported_shown_max = 100; // of one table
 class StatWriter {
 public:
     StatWriter(control::StatsReport& report, std::string kind)
-        : report_{report}, kind_{std::move(kind)} {}
+        : report_{report},
+          kind_{std::move(kind)} {}
     void begin(std::string name) {
         now_ = report_.add_stats();
         now_->set_kind(kind_);
@@ -213,7 +214,7 @@ void Switch::answer(const To& to, const control::Explain& request) {
     });
     const Depth depth = tables_.world().depth;
     for (const FieldInfo& field : all_fields())
-        if (!field.is_view() && (field.words() & ~depth.words) == 0 &&
+        if (!field.is_view() && field.id != FieldId::shape && (field.words() & ~depth.words) == 0 &&
             (depth.l3 || (field.words() & Depth::l3_words) == 0))
             explanation.add_depth(std::string{field.name});
     reply(to, out);

@@ -1,6 +1,4 @@
 // Trace: a packet's story in words.
-#include <bit>
-
 #include "control/client_state.hh"
 #include "control/described_packet.hh"
 #include "control/field_text.hh"
@@ -9,6 +7,8 @@
 #include "pipeline/program.hh"
 #include "pipeline/rule.hh"
 #include "pipeline/story.hh"
+
+#include <bit>
 
 namespace weft {
 
@@ -47,7 +47,9 @@ std::string quoted_name(std::string_view name) {
 class Teller {
 public:
     Teller(const Tables& tables, const RowStore& rows, control::TraceStory& out)
-        : tables_{tables}, rows_{rows}, out_{out} {}
+        : tables_{tables},
+          rows_{rows},
+          out_{out} {}
 
     void tell(const StoryStep& step) {
         using What = StoryStep::What;
@@ -56,11 +58,21 @@ public:
             if (step.reason != Drop::none)
                 drop(step);
             break;
-        case What::lookup: lookup(step); break;
-        case What::miss: miss(step); break;
-        case What::action: action(step); break;
-        case What::group: add(step, "group", "group " + std::to_string(step.number)); break;
-        case What::bucket: add(step, "group", "bucket " + std::to_string(step.number)); break;
+        case What::lookup:
+            lookup(step);
+            break;
+        case What::miss:
+            miss(step);
+            break;
+        case What::action:
+            action(step);
+            break;
+        case What::group:
+            add(step, "group", "group " + std::to_string(step.number));
+            break;
+        case What::bucket:
+            add(step, "group", "bucket " + std::to_string(step.number));
+            break;
         case What::patch:
             add(step, "output", "through a patch to port " + port_text(step.port));
             break;
@@ -68,12 +80,16 @@ public:
             add(step, "output", "output(" + port_text(step.port) + ");");
             result("output " + std::string{tables_.port_name(step.port)});
             break;
-        case What::drop: drop(step); break;
+        case What::drop:
+            drop(step);
+            break;
         case What::punt:
             add(step, "punt", "to the controller, reason " + std::to_string(step.number));
             result("punt");
             break;
-        case What::end: ended_ = step.reason; break;
+        case What::end:
+            ended_ = step.reason;
+            break;
         }
     }
     /// A walk without any effect is a drop for the last reason there was.
@@ -91,9 +107,7 @@ private:
         made.set_text(std::move(text));
         return made;
     }
-    void result(const std::string& what) {
-        result_ += (result_.empty() ? "" : ", ") + what;
-    }
+    void result(const std::string& what) { result_ += (result_.empty() ? "" : ", ") + what; }
     std::string port_text(PortId port) const {
         if (port == PortId::none)
             return "(none)";
@@ -120,7 +134,9 @@ private:
     }
     void miss(const StoryStep& step) {
         ended_ = Drop::no_match;
-        place(add(step, "table", table_text(tables_, step.table) + ": no rule matches"), step.table);
+        place(
+            add(step, "table", table_text(tables_, step.table) + ": no rule matches"), step.table
+        );
     }
     void lookup(const StoryStep& step) {
         ended_ = Drop::no_output;
@@ -148,9 +164,13 @@ private:
         case Op::Kind::output_port: // the steps that they lead to tell them
         case Op::Kind::output_inport:
         case Op::Kind::group:
-        case Op::Kind::controller: return;
-        case Op::Kind::drop: ended_ = Drop::policy; break;
-        default: break;
+        case Op::Kind::controller:
+            return;
+        case Op::Kind::drop:
+            ended_ = Drop::policy;
+            break;
+        default:
+            break;
         }
         add(step,
             op.kind == Op::Kind::clone  ? "clone"
@@ -162,47 +182,67 @@ private:
         using Kind = Op::Kind;
         const auto slice = [](std::uint64_t packed) { return print(unpack_slice(packed)); };
         const auto cut = [](std::uint64_t bytes) {
-            return bytes == 0 ? std::string{");"}
-                              : ", max_bytes=" + std::to_string(bytes) + ");";
+            return bytes == 0 ? std::string{");"} : ", max_bytes=" + std::to_string(bytes) + ");";
         };
         switch (op.kind) {
         case Kind::output_port:
             return "output(" +
                    (op.arg == 0 ? "?" : quoted_name(tables_.port_name(PortId{op.arg}))) + cut(op.a);
-        case Kind::output_field: return "output(" + slice(op.a) + cut(op.b);
-        case Kind::output_inport: return "output(inport" + cut(op.b);
-        case Kind::normal: return "output(normal" + cut(op.b);
-        case Kind::flood: return "output(flood" + cut(op.b);
-        case Kind::all: return "output(all" + cut(op.b);
-        case Kind::drop: return "drop;";
-        case Kind::set: return set_text(op.arg, op.a, op.b);
+        case Kind::output_field:
+            return "output(" + slice(op.a) + cut(op.b);
+        case Kind::output_inport:
+            return "output(inport" + cut(op.b);
+        case Kind::normal:
+            return "output(normal" + cut(op.b);
+        case Kind::flood:
+            return "output(flood" + cut(op.b);
+        case Kind::all:
+            return "output(all" + cut(op.b);
+        case Kind::drop:
+            return "drop;";
+        case Kind::set:
+            return set_text(op.arg, op.a, op.b);
         case Kind::move: {
             const MoveWords move = unpack_move(op.a);
             return slice_text(slice_at(move.to_word, move.to_shift, move.bits)) + " = " +
                    slice_text(slice_at(move.from_word, move.from_shift, move.bits)) + ";";
         }
-        case Kind::move_wide: return slice(op.b) + " = " + slice(op.a) + ";";
-        case Kind::push: return "push(" + slice(op.a) + ");";
-        case Kind::pop: return "pop(" + slice(op.a) + ");";
-        case Kind::push_vlan: return op.arg == 0x88a8 ? "vlan.push(0x88a8);" : "vlan.push(0x8100);";
-        case Kind::pop_vlan: return "vlan.pop;";
-        case Kind::dec_ttl: return "ip.ttl--;";
-        case Kind::call: return "call(" + table_number(op.arg) + ");";
-        case Kind::jump: return "goto(" + table_number(op.arg) + ");";
-        case Kind::clone: return "clone {";
-        case Kind::group: return "group(" + std::to_string(op.a) + ");";
-        case Kind::controller: return "controller();";
+        case Kind::move_wide:
+            return slice(op.b) + " = " + slice(op.a) + ";";
+        case Kind::push:
+            return "push(" + slice(op.a) + ");";
+        case Kind::pop:
+            return "pop(" + slice(op.a) + ");";
+        case Kind::push_vlan:
+            return op.arg == 0x88a8 ? "vlan.push(0x88a8);" : "vlan.push(0x8100);";
+        case Kind::pop_vlan:
+            return "vlan.pop;";
+        case Kind::dec_ttl:
+            return "ip.ttl--;";
+        case Kind::call:
+            return "call(" + table_number(op.arg) + ");";
+        case Kind::jump:
+            return "goto(" + table_number(op.arg) + ");";
+        case Kind::clone:
+            return "clone {";
+        case Kind::group:
+            return "group(" + std::to_string(op.a) + ");";
+        case Kind::controller:
+            return "controller();";
         case Kind::check_larger:
             return slice(op.a) + " = check_pkt_larger(" + std::to_string(op.arg) + ");";
-        case Kind::unsupported: return "an action that this build does not carry out";
+        case Kind::unsupported:
+            return "an action that this build does not carry out";
         case Kind::set_low:
-        case Kind::end: break;
+        case Kind::end:
+            break;
         }
         return {};
     }
     std::string table_number(std::uint32_t table) const {
-        return TableId{table} == TableId::none ? "?"
-                                               : std::to_string(tables_.table_number(TableId{table}));
+        return TableId{table} == TableId::none
+                   ? "?"
+                   : std::to_string(tables_.table_number(TableId{table}));
     }
     static std::string set_text(std::uint32_t word, std::uint64_t value, std::uint64_t mask) {
         const auto low = static_cast<unsigned>(std::countr_zero(mask));
@@ -230,7 +270,9 @@ void Switch::answer(const To& to, const control::Trace& request) {
     if (!bridge)
         return refused(bridge.error());
     if (request.packet().empty() == request.match().empty())
-        return refused({"bad_value", "give the packet's bytes or a match that describes it, one of both"});
+        return refused(
+            {"bad_value", "give the packet's bytes or a match that describes it, one of both"}
+        );
     DescribedPacket described;
     if (!request.match().empty()) {
         const auto match = parse_match(request.match());
@@ -241,10 +283,14 @@ void Switch::answer(const To& to, const control::Trace& request) {
             return refused(made.error());
         described = std::move(*made);
     } else {
-        const auto bytes = std::as_bytes(std::span{request.packet().data(), request.packet().size()});
+        const auto bytes =
+            std::as_bytes(std::span{request.packet().data(), request.packet().size()});
         if (bytes.size() > 65'535)
-            return refused({"bad_value", "the packet has " + std::to_string(bytes.size()) +
-                                             " bytes: it must have at most 65535"});
+            return refused(
+                {"bad_value",
+                 "the packet has " + std::to_string(bytes.size()) +
+                     " bytes: it must have at most 65535"}
+            );
         described.bytes.assign(bytes.begin(), bytes.end());
     }
     const std::string name = request.port().empty() ? described.port : request.port();

@@ -1,13 +1,13 @@
 // What the engine keeps of one session.
 #pragma once
 
+#include "control/switch.hh"
+
 #include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "control/switch.hh"
 
 namespace weft {
 
@@ -18,27 +18,27 @@ struct Switch::Parts {
     std::string scope;
     std::optional<control::Replace> replace;
     std::vector<PreparedOp> ops;
-    std::uint32_t op_count = 0;        // of all parts so far, those that were refused among them
+    std::uint32_t op_count = 0; // of all parts so far, those that were refused among them
     std::size_t bytes = 0;
-    std::uint64_t content = 0;         // hash of all that was asked
-    std::optional<Fault> fault;        // the first; judged at the last part
+    std::uint64_t content = 0;  // hash of all that was asked
+    std::optional<Fault> fault; // the first; judged at the last part
     // the part being prepared
     control::Transaction part;
-    int at = 0;                        // its next op
-    std::optional<Ticket> ticket;      // of its request, where it was put off
+    int at = 0;                   // its next op
+    std::optional<Ticket> ticket; // of its request, where it was put off
 };
 
 struct Switch::Client {
     Session* session = nullptr;
-    std::optional<OwnerId> owner;      // pinned
+    std::optional<OwnerId> owner; // pinned
     std::shared_ptr<AcceptedIds> ids;
     std::unique_ptr<Parts> parts;
-    bool preparing = false;            // poll() goes on with parts->part
+    bool preparing = false; // poll() goes on with parts->part
     struct Waiting {
         Ticket ticket{};
         control::Request request;
     };
-    std::deque<Waiting> waiting;       // behind it
+    std::deque<Waiting> waiting; // behind it
 };
 
 } // namespace weft

@@ -20,7 +20,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <functional>
-#include <limits>
 #include <optional>
 #include <poll.h>
 #include <random>
@@ -34,9 +33,9 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
-// Peer numbers that the server, which counts from 1, never gives.
-constexpr std::uint64_t config_peer = std::numeric_limits<std::uint64_t>::max();
-constexpr std::uint64_t init_peer = config_peer - 1;
+// Peer numbers that the server leaves to us.
+constexpr std::uint64_t config_peer = 1;
+constexpr std::uint64_t init_peer = 2;
 
 constexpr std::uint64_t idle_check_ms = 2;
 constexpr std::uint64_t start_poll_ms = 100;
@@ -131,6 +130,7 @@ struct Daemon::State {
     asio::steady_timer watchdog_timer{loop};
     bool work_posted = false;
     std::optional<Config> reloading; // asked for, not yet answered
+    bool reload_again = false;
     std::uint64_t reloads = 0;
 };
 
@@ -396,8 +396,10 @@ void Daemon::State::feed_watchdog() {
 
 /// Reads the configuration again and replaces the rows of "config" by it, all or nothing.
 void Daemon::State::reload() {
-    if (reloading)
-        return log(Severity::warning, "reload: the one before is still under way");
+    if (reloading) { // a large one is under way: the file is read again after it
+        reload_again = true;
+        return;
+    }
     auto wanted = configure(options);
     if (!wanted)
         return log(Severity::error, "reload: nothing was changed: " + wanted.error().what);
@@ -407,27 +409,33 @@ void Daemon::State::reload() {
     auto request = config_transaction(*wanted);
     reloading = std::move(*wanted);
     config_session->request(*engine, request);
+    note_reload();
     work_soon();
 }
 
+/// Once the engine has answered: tells what became of the reload.
 void Daemon::State::note_reload() {
-    for (const control::Reply& reply : config_session->take()) {
-        if (!reloading || reply.has_event())
-            continue;
-        const Config wanted = *std::exchange(reloading, std::nullopt);
-        if (!reply.has_ack()) {
-            log(Severity::error, "reload: nothing was changed: " + refusal_of(wanted, reply));
-            continue;
-        }
-        config.rows = wanted.rows;
-        config.log_level = wanted.log_level;
-        start_log(config.log_level);
-        const control::Ack& ack = reply.ack();
+    std::optional<control::Reply> answer;
+    for (control::Reply& reply : config_session->take())
+        if (!reply.has_event())
+            answer = std::move(reply);
+    if (!reloading || !answer)
+        return;
+    Config wanted = *std::exchange(reloading, std::nullopt);
+    if (answer->has_ack()) {
+        const control::Ack& ack = answer->ack();
         log(Severity::info,
             "reload: generation " + std::to_string(ack.generation()) + ", " +
                 std::to_string(ack.added()) + " rows added, " + std::to_string(ack.removed()) +
                 " removed, " + std::to_string(ack.unchanged()) + " unchanged");
+        config.rows = std::move(wanted.rows);
+        config.log_level = wanted.log_level;
+        start_log(config.log_level);
+    } else {
+        log(Severity::error, "reload: nothing was changed: " + refusal_of(wanted, *answer));
     }
+    if (std::exchange(reload_again, false))
+        reload();
 }
 
 void Daemon::State::log_totals() const {

@@ -9,9 +9,11 @@ namespace weft {
 class DataplaneBackend final : public PortsBackend {
 public:
     DataplaneBackend(Dataplane& dataplane, bool manual_clock)
-        : dataplane_{dataplane}, manual_clock_{manual_clock} {}
+        : dataplane_{dataplane},
+          manual_clock_{manual_clock} {}
 
-    /// Hands what the dataplane reported to `events`. Call it when dataplane.event_fd() is readable, then Switch::poll().
+    /// Hands what the dataplane reported to `events`. Call it when dataplane.event_fd() is
+    /// readable, then Switch::poll().
     void poll(BackendEvents& events);
 
     void publish(const World& world) override { dataplane_.publish(world); }

@@ -9,7 +9,8 @@
 
 namespace weft {
 
-/// One time per key; setting another one moves it. Every call costs the logarithm of how many there are.
+/// One time per key; setting another one moves it. Every call costs the logarithm of how many there
+/// are.
 template <class Key>
 class Deadlines {
 public:

@@ -1,13 +1,13 @@
 #include "control/described_packet.hh"
 
-#include <array>
-#include <cstring>
-#include <span>
-
 #include "base/be.hh"
 #include "base/key.hh"
 #include "pipeline/checksum.hh"
 #include "pipeline/parse.hh"
+
+#include <array>
+#include <cstring>
+#include <span>
 
 namespace weft {
 
@@ -240,7 +240,9 @@ Result<DescribedPacket> described_packet(const Match& match) {
         set(key, of, field.value, field.mask);
     }
     if (key.is(Shape::ip) && !key.is(Shape::ip4) && !key.is(Shape::ip6)) // either will do
-        set(key, info(FieldId::shape), U128{static_cast<std::uint64_t>(Shape::ip4)},
+        set(key,
+            info(FieldId::shape),
+            U128{static_cast<std::uint64_t>(Shape::ip4)},
             U128{static_cast<std::uint64_t>(Shape::ip4)});
     described.bytes = Builder{key}.build();
     Packet packet{

@@ -1,12 +1,12 @@
 // A packet from its description: what `trace` runs when it is given a match instead of bytes.
 #pragma once
 
+#include "base/result.hh"
+#include "pipeline/match.hh"
+
 #include <cstddef>
 #include <string>
 #include <vector>
-
-#include "base/result.hh"
-#include "pipeline/match.hh"
 
 namespace weft {
 
@@ -15,9 +15,10 @@ struct DescribedPacket {
     std::string port;             // the inport that the match names; empty: none
 };
 
-/// The packet that the first alternative of `match` describes, as plain as it can be: what the match leaves open is 0, but for
-/// addresses of the Ethernet header (02:00:00:00:00:01 to 02:00:00:00:00:02), a TTL of 64 and the SYN flag. Refuses with bad_value
-/// what no packet's bytes hold (registers, connection and tunnel fields) and what cannot be.
+/// The packet that the first alternative of `match` describes, as plain as it can be: what the
+/// match leaves open is 0, but for addresses of the Ethernet header (02:00:00:00:00:01 to
+/// 02:00:00:00:00:02), a TTL of 64 and the SYN flag. Refuses with bad_value what no packet's bytes
+/// hold (registers, connection and tunnel fields) and what cannot be.
 Result<DescribedPacket> described_packet(const Match& match);
 
 } // namespace weft

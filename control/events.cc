@@ -1,9 +1,9 @@
 #include "control/events.hh"
 
-#include <algorithm>
-
 #include "base/check.hh"
 #include "control/schema.hh"
+
+#include <algorithm>
 
 namespace weft {
 
@@ -12,7 +12,9 @@ constexpr std::array<std::string_view, topic_count> topic_names = {
     "port", "packet_in", "mac", "flow", "limit", "commit"};
 }
 
-std::string_view name(Topic topic) noexcept { return topic_names[static_cast<std::size_t>(topic)]; }
+std::string_view name(Topic topic) noexcept {
+    return topic_names[static_cast<std::size_t>(topic)];
+}
 
 std::optional<Topic> topic_from(std::string_view name) noexcept {
     const auto found = std::find(topic_names.begin(), topic_names.end(), name);
@@ -21,9 +23,8 @@ std::optional<Topic> topic_from(std::string_view name) noexcept {
                : std::optional{static_cast<Topic>(found - topic_names.begin())};
 }
 
-std::uint64_t EventLog::add(
-    Topic topic, std::string_view bridge, std::uint64_t now_ms, control::Event event
-) {
+std::uint64_t
+EventLog::add(Topic topic, std::string_view bridge, std::uint64_t now_ms, control::Event event) {
     const std::uint64_t seq = next_++;
     event.set_seq(seq);
     event.set_time_ms(now_ms);
@@ -81,6 +82,8 @@ void EventLog::watch(Session& session, const control::Watch& request, std::uint6
     }
 }
 
-void EventLog::unwatch(Session& session) { watchers_.erase(session.peer().number); }
+void EventLog::unwatch(Session& session) {
+    watchers_.erase(session.peer().number);
+}
 
 } // namespace weft

@@ -4,9 +4,7 @@
 
 namespace weft {
 
-void Expiry::watch(
-    RowPtr row, std::uint32_t idle_s, std::uint32_t hard_s, std::uint64_t now_ms
-) {
+void Expiry::watch(RowPtr row, std::uint32_t idle_s, std::uint32_t hard_s, std::uint64_t now_ms) {
     Watched watched{.row = std::move(row), .idle_ms = std::uint64_t{idle_s} * 1'000};
     watched.since_ms = now_ms;
     if (hard_s != 0)
@@ -38,8 +36,8 @@ Expiry::take(std::uint64_t now_ms, std::size_t max, const Counters& counters) {
             watched_.erase(key);
             continue;
         }
-        const std::uint64_t idle_at = watched.idle_ms == 0 ? Deadlines<Row*>::never_ms
-                                                           : last_ms + watched.idle_ms;
+        const std::uint64_t idle_at =
+            watched.idle_ms == 0 ? Deadlines<Row*>::never_ms : last_ms + watched.idle_ms;
         deadlines_.set(key, std::min(idle_at, watched.hard_at_ms));
     }
     return expired;

@@ -1,22 +1,22 @@
 // Fields of a packet as text: what packet-ins and traces show.
 #pragma once
 
+#include "base/field.hh"
+#include "base/key.hh"
+
 #include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "base/field.hh"
-#include "base/key.hh"
-
 namespace weft {
 
 /// A port's name by its number; empty where none has it.
 using PortNames = std::function<std::string_view(PortNumber)>;
 
-/// Registers, metadata, marks, tunnel and connection fields that are not 0, as (field, value). `words`: those of the key that hold
-/// anything.
+/// Registers, metadata, marks, tunnel and connection fields that are not 0, as (field, value).
+/// `words`: those of the key that hold anything.
 std::vector<std::pair<std::string, std::string>>
 metadata_of(const FlowKey& key, WordMask words, const PortNames& names);
 

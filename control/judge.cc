@@ -1,7 +1,7 @@
 // What only the other rows tell about a net change: limits, port numbers, references.
-#include <algorithm>
-
 #include "control/lowering.hh"
+
+#include <algorithm>
 
 namespace weft {
 
@@ -35,8 +35,7 @@ Message message_of(const PreparedOp& op) {
 } // namespace
 
 std::optional<Fault> Lowering::judge(const NetChange& net, bool strict) const {
-    if (net.added > net.removed &&
-        rows_.count() + (net.added - net.removed) > rows_.limits().rows)
+    if (net.added > net.removed && rows_.count() + (net.added - net.removed) > rows_.limits().rows)
         return Fault{
             .code = "too_many_rules",
             .message = std::to_string(rows_.count()) + " rows stand and " +
@@ -137,7 +136,7 @@ std::optional<Fault> Lowering::judge_table_limits(const NetChange& net) const {
     }
     for (const auto& [at, change] : tables) {
         const auto limit = rules_max_.find(at);
-        const std::uint32_t max = change.rules_max      ? *change.rules_max
+        const std::uint32_t max = change.rules_max            ? *change.rules_max
                                   : limit == rules_max_.end() ? 0
                                                               : limit->second;
         if (max == 0 || change.last == nullptr)
@@ -147,8 +146,8 @@ std::optional<Fault> Lowering::judge_table_limits(const NetChange& net) const {
             return Fault{
                 .code = "too_many_rules",
                 .message = Named{Named::Kind::table, at.first, {}, at.second}.text() +
-                           " would have " + std::to_string(flows) +
-                           " flows: its rules_max is " + std::to_string(max),
+                           " would have " + std::to_string(flows) + " flows: its rules_max is " +
+                           std::to_string(max),
                 .path = {},
                 .op = change.last->index,
             };
@@ -162,7 +161,8 @@ std::int64_t Lowering::flows_of(const NumberInBridge& table) const {
     row.set_bridge(table.first);
     row.set_table(table.second);
     const std::string key = row.SerializeAsString();
-    const bool has_row = rows_.find(Relation::table, key, key_hash(Relation::table, key)) != nullptr;
+    const bool has_row =
+        rows_.find(Relation::table, key, key_hash(Relation::table, key)) != nullptr;
     return static_cast<std::int64_t>(
                references_.providers({Named::Kind::table, table.first, {}, table.second})
            ) -

@@ -1,9 +1,9 @@
 #include "control/lowering.hh"
 
-#include <algorithm>
-
 #include "base/check.hh"
 #include "pipeline/rule.hh"
+
+#include <algorithm>
 
 namespace weft {
 
@@ -215,13 +215,20 @@ void Lowering::come(const RowChange& change, OwnerId owner, Made& made) {
 /// Of the rows that are few; flows have their rules already.
 void Lowering::lower(const Row& row, const Meaning* meaning) {
     switch (row.relation) {
-    case Relation::bridge: lower_bridge(key_view(row.relation, row.key()).name); break;
-    case Relation::table: lower_table(row, *meaning); break;
-    case Relation::group: lower_group(row, *meaning); break;
-    case Relation::port:  // lower_ports(), when all of them are known
+    case Relation::bridge:
+        lower_bridge(key_view(row.relation, row.key()).name);
+        break;
+    case Relation::table:
+        lower_table(row, *meaning);
+        break;
+    case Relation::group:
+        lower_group(row, *meaning);
+        break;
+    case Relation::port: // lower_ports(), when all of them are known
     case Relation::flow:
     case Relation::meter: // this build has none: packets that reach one drop as unsupported_action
-    case Relation::count_: break;
+    case Relation::count_:
+        break;
     }
 }
 
@@ -229,13 +236,22 @@ void Lowering::unlower(const Row& row) {
     const KeyView key = key_view(row.relation, row.key());
     const BridgeId bridge = known(tables_.bridge_id(bridge_shown(key.bridge)));
     switch (row.relation) {
-    case Relation::bridge: lower_bridge(key.name); break;
-    case Relation::port: tables_.erase_port(known(tables_.port_id(bridge, key.name))); break;
-    case Relation::table: tables_.erase_table(known(tables_.table_id(bridge, key.number))); break;
-    case Relation::group: tables_.erase_group(known(tables_.group_id(bridge, key.number))); break;
+    case Relation::bridge:
+        lower_bridge(key.name);
+        break;
+    case Relation::port:
+        tables_.erase_port(known(tables_.port_id(bridge, key.name)));
+        break;
+    case Relation::table:
+        tables_.erase_table(known(tables_.table_id(bridge, key.number)));
+        break;
+    case Relation::group:
+        tables_.erase_group(known(tables_.group_id(bridge, key.number)));
+        break;
     case Relation::flow:
     case Relation::meter:
-    case Relation::count_: break;
+    case Relation::count_:
+        break;
     }
 }
 
@@ -304,17 +320,19 @@ void Lowering::note_port(const Row& row, bool comes) {
             port_numbers_.erase(held);
     }
     if (!port.peer().empty())
-        dirty_patches_.insert(port.name() + ">" + port.peer());
+        dirty_patches_.insert(patch_name(port.name(), port.peer()));
 }
 
-/// Sets the ports that came or whose surroundings changed, and makes anew whatever holds a number that is no longer right.
+/// Sets the ports that came or whose surroundings changed, and makes anew whatever holds a number
+/// that is no longer right.
 void Lowering::lower_ports() {
     for (const std::string& ours : std::exchange(dirty_patches_, {}))
         if (const Entity* end = references_.find({Named::Kind::patch, {}, ours, 0}))
             for (const Reference* r = end->first; r != nullptr; r = r->next)
                 dirty_ports_.insert(r->row);
     std::set<PortId> renumbered;
-    // Numbers that rows ask for are given first: who did not ask takes what is left, in whatever order they came.
+    // Numbers that rows ask for are given first: who did not ask takes what is left, in whatever
+    // order they came.
     for (const bool explicit_ones : {true, false}) {
         const std::set<Row*> ports = dirty_ports_;
         for (Row* row : ports) {
@@ -325,7 +343,8 @@ void Lowering::lower_ports() {
                 renumbered.insert(changed);
                 Row* displaced = port_row(changed);
                 if (displaced != nullptr && displaced != row)
-                    dirty_ports_.insert(displaced); // did not ask for its number: comes in the second round
+                    dirty_ports_.insert(displaced
+                    ); // did not ask for its number: comes in the second round
             }
         }
     }
@@ -359,10 +378,10 @@ std::vector<PortId> Lowering::lower_port(const Row& row) {
     return tables_.set_port(port_of(row), settings);
 }
 
-/// The other end: a patch port of that name whose peer is this one, in another bridge where there is a choice, else in the one
-/// whose name comes first.
+/// The other end: a patch port of that name whose peer is this one, in another bridge where there
+/// is a choice, else in the one whose name comes first.
 PortId Lowering::patch_peer(const Row& row, const control::Port& port) const {
-    const std::string ours = port.name() + ">" + port.peer();
+    const std::string ours = patch_name(port.name(), port.peer());
     const Entity* end = references_.find({Named::Kind::patch, {}, ours, 0});
     const Row* best = nullptr;
     const auto rank = [&](const Row& other) {

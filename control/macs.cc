@@ -76,8 +76,10 @@ Macs::Changes Macs::apply(std::uint64_t now_ms, std::size_t max) {
         if (!of.learning || (known != macs_.end() && known->second.port == port))
             continue;
         const bool moves = known != macs_.end();
-        if (moves)
+        if (moves) {
             forget(key);
+            changes.any = true;
+        }
         if (counts_[key.bridge] >= of.limit ||
             !tables_.learn_mac(key.bridge, key.vlan, key.mac, port)) {
             if (full_.insert(key.bridge).second)
@@ -103,9 +105,8 @@ control::LearnedMac Macs::row(const Key& key, std::uint64_t now_ms) const {
     if (found == macs_.end())
         return row;
     row.set_port(std::string{tables_.port_name(found->second.port)});
-    const std::uint64_t used_ms = std::max(
-        found->second.since_ms, tables_.mac_used_ms(key.bridge, key.vlan, key.mac)
-    );
+    const std::uint64_t used_ms =
+        std::max(found->second.since_ms, tables_.mac_used_ms(key.bridge, key.vlan, key.mac));
     row.set_age_ms(now_ms - std::min(now_ms, used_ms));
     return row;
 }

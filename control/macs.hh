@@ -1,6 +1,11 @@
 // Learned addresses: what packets taught the bridges, in batches, with limits and ages.
 #pragma once
 
+#include "control/deadlines.hh"
+#include "control/weft.pb.h"
+#include "pipeline/burst.hh"
+#include "pipeline/tables.hh"
+
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -9,15 +14,10 @@
 #include <string>
 #include <vector>
 
-#include "control/deadlines.hh"
-#include "control/weft.pb.h"
-#include "pipeline/burst.hh"
-#include "pipeline/tables.hh"
-
 namespace weft {
 
-/// The rows of learned_mac. Changes are made between two commits, like those of clients' rows; the owner commits when apply() or
-/// forget_*() says that something changed. Control thread only.
+/// The rows of learned_mac. Changes are made between two commits, like those of clients' rows; the
+/// owner commits when apply() or forget_*() says that something changed. Control thread only.
 class Macs {
 public:
     struct Key {
@@ -33,18 +33,20 @@ public:
     };
     struct Changes {
         bool any = false;
-        std::vector<Key> learned;          // new or moved
-        std::vector<BridgeId> full;        // became full just now
+        std::vector<Key> learned;   // new or moved
+        std::vector<BridgeId> full; // became full just now
     };
 
     explicit Macs(Tables& tables) : tables_{tables} {}
 
-    /// A worker saw the address where the bridge does not know it. Bounded: what does not fit is seen again with the next packet.
+    /// A worker saw the address where the bridge does not know it. Bounded: what does not fit is
+    /// seen again with the next packet.
     void seen(const Learned& learned);
     /// Settings of a bridge's row. Addresses that they no longer allow leave.
     bool set_bridge(BridgeId bridge, const Bridge& settings);
     bool forget_port(PortId port);
-    /// Learns what was seen since the last call, forgets what is too old (at most `max` are looked at).
+    /// Learns what was seen since the last call, forgets what is too old (at most `max` are looked
+    /// at).
     Changes apply(std::uint64_t now_ms, std::size_t max);
 
     std::uint64_t next_ms() const noexcept { return pending_.empty() ? ages_.next_ms() : 0; }

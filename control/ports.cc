@@ -1,15 +1,17 @@
 #include "control/ports.hh"
 
-#include <algorithm>
-
 #include "base/check.hh"
 #include "control/macs.hh"
+
+#include <algorithm>
 
 namespace weft {
 
 namespace {
 
-control::Port message(const Row& row) { return to_message(row.relation, row.bytes()).port(); }
+control::Port message(const Row& row) {
+    return to_message(row.relation, row.bytes()).port();
+}
 
 /// Holding a port does not need another device.
 bool same_device(DeviceSpec a, const DeviceSpec& b) {
@@ -250,7 +252,8 @@ void Ports::unclaim(PortId id) {
     }
     if (!was_active)
         return;
-    // The next in line has it now: whoever waits for the interface hears of it as of any port that came up.
+    // The next in line has it now: whoever waits for the interface hears of it as of any port that
+    // came up.
     const PortId next = claims->second.front();
     if (!ports_.at(next).up)
         return;

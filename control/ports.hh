@@ -1,5 +1,11 @@
-// Port rows and their devices: what to open and close, what state each is in, who holds which iface_id, and the events of all that.
+// Port rows and their devices: what to open and close, what state each is in, who holds which
+// iface_id, and the events of all that.
 #pragma once
+
+#include "control/lowering.hh"
+#include "control/ports_backend.hh"
+#include "control/weft.pb.h"
+#include "pipeline/tables.hh"
 
 #include <cstdint>
 #include <functional>
@@ -8,22 +14,21 @@
 #include <string>
 #include <vector>
 
-#include "control/lowering.hh"
-#include "control/ports_backend.hh"
-#include "control/weft.pb.h"
-#include "pipeline/tables.hh"
-
 namespace weft {
 
-/// The rows of port_status. Devices open and close on the backend's own time; a row stands from its commit on, whatever becomes of
-/// its device. "ready" is told only when the link is up and every worker runs at or past the generation that has the port, so a
-/// packet that comes after it is treated by the rules. Control thread only.
+/// The rows of port_status. Devices open and close on the backend's own time; a row stands from its
+/// commit on, whatever becomes of its device. "ready" is told only when the link is up and every
+/// worker runs at or past the generation that has the port, so a packet that comes after it is
+/// treated by the rules. Control thread only.
 class Ports {
 public:
     using Tell = std::function<void(std::string_view bridge, control::PortEvent event)>;
 
     Ports(Tables& tables, const Lowering& lowering, PortsBackend& backend, Tell tell)
-        : tables_{tables}, lowering_{lowering}, backend_{backend}, tell_{std::move(tell)} {}
+        : tables_{tables},
+          lowering_{lowering},
+          backend_{backend},
+          tell_{std::move(tell)} {}
 
     /// A port row's change was published as `generation`: devices are opened, closed, held.
     void applied(const Applied& change, Generation generation);

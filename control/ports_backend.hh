@@ -1,15 +1,6 @@
 // What the control thread needs of a dataplane: devices, workers, a clock. Tests give it a fake.
 #pragma once
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <span>
-#include <string>
-#include <vector>
-
 #include "base/drop.hh"
 #include "base/ids.hh"
 #include "base/key.hh"
@@ -18,6 +9,15 @@
 #include "pipeline/story.hh"
 #include "pipeline/tables.hh"
 #include "pipeline/world.hh"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace weft {
 
@@ -69,14 +69,16 @@ struct PuntedPacket {
     std::uint32_t packet_bytes = 0;    // of the whole
 };
 
-/// Every function returns at once; what takes time comes back through BackendEvents. Control thread only.
+/// Every function returns at once; what takes time comes back through BackendEvents. Control thread
+/// only.
 class PortsBackend {
 public:
     virtual ~PortsBackend() = default;
 
     /// Makes `world` what workers read from their next burst on.
     virtual void publish(const World& world) = 0;
-    /// True when every worker runs at or past `generation` (a sleeping one does); else the laggards are in `laggards`.
+    /// True when every worker runs at or past `generation` (a sleeping one does); else the laggards
+    /// are in `laggards`.
     virtual bool passed(Generation generation, std::vector<WorkerId>* laggards) = 0;
 
     /// Closing and opening the same port again keeps that order.
@@ -86,7 +88,8 @@ public:
     /// Reads `packets` more from a held port; 0: from now on without limit.
     virtual Result<void> release(PortId port, std::uint64_t packets) = 0;
 
-    /// Answered by packet_out_done() and trace_done() with the number returned here, never before this returns.
+    /// Answered by packet_out_done() and trace_done() with the number returned here, never before
+    /// this returns.
     virtual std::uint64_t packet_out(
         PortId ingress,
         BridgeId bridge,

@@ -176,7 +176,7 @@ struct Server::State {
     Door read_only;
     SessionHost host;
     std::map<std::uint64_t, std::shared_ptr<SocketSession>> sessions;
-    std::uint64_t next_number = 1;
+    std::uint64_t next_number = 16; // smaller ones are for sessions inside the process
     // Handlers of the acceptors may run after the server is gone: they look here first.
     std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };

@@ -1,11 +1,10 @@
 #include "control/switch.hh"
 
-#include <random>
-
-#include <spdlog/spdlog.h>
-
 #include "base/check.hh"
 #include "control/client_state.hh"
+
+#include <random>
+#include <spdlog/spdlog.h>
 
 namespace weft {
 
@@ -19,9 +18,13 @@ std::uint64_t random_epoch() {
 } // namespace
 
 Switch::Switch(SwitchConfig config, Tables& tables, PortsBackend& backend)
-    : config_{std::move(config)}, tables_{tables}, backend_{backend},
-      log_{config_.log ? config_.log : spdlog::default_logger()}, epoch_{random_epoch()},
-      rows_{config_.rows}, lowering_{rows_, references_, tables_, config_.tables},
+    : config_{std::move(config)},
+      tables_{tables},
+      backend_{backend},
+      log_{config_.log ? config_.log : spdlog::default_logger()},
+      epoch_{random_epoch()},
+      rows_{config_.rows},
+      lowering_{rows_, references_, tables_, config_.tables},
       events_{config_.events},
       ports_{
           tables_,
@@ -61,7 +64,9 @@ void Switch::disconnected(Session& session) {
     clients_.erase(number);
 }
 
-Switch::Client& Switch::client(Session& session) { return *clients_.at(session.peer().number); }
+Switch::Client& Switch::client(Session& session) {
+    return *clients_.at(session.peer().number);
+}
 
 Switch::Client* Switch::client(std::uint64_t number) {
     const auto found = clients_.find(number);
@@ -97,8 +102,7 @@ void Switch::refuse(const To& to, const std::string& id, Error error) {
     refuse(
         to,
         id,
-        Fault{
-            .code = std::move(error.code), .message = std::move(error.what), .path = {}, .op = {}}
+        Fault{.code = std::move(error.code), .message = std::move(error.what), .path = {}, .op = {}}
     );
 }
 
@@ -142,21 +146,36 @@ void Switch::handle(Session& session, control::Request& request) {
 
 void Switch::dispatch(const To& to, control::Request& request) {
     switch (request.request_case()) {
-    case control::Request::kHello: return answer(to, request.hello());
-    case control::Request::kTransaction: return start(to, *request.mutable_transaction());
-    case control::Request::kGet: return answer(to, request.get());
-    case control::Request::kDigest: return answer(to, request.digest());
-    case control::Request::kWatch: return answer(to, request.watch());
-    case control::Request::kBarrier: return answer(to, request.barrier());
-    case control::Request::kPacketOut: return answer(to, *request.mutable_packet_out());
-    case control::Request::kTrace: return answer(to, request.trace());
-    case control::Request::kExplain: return answer(to, request.explain());
-    case control::Request::kStats: return answer(to, request.stats());
-    case control::Request::kPending: return answer(to, request.pending());
-    case control::Request::kRelease: return answer(to, request.release());
-    case control::Request::kClock: return answer(to, request.clock());
-    case control::Request::kUnwatch: return answer(to, request.unwatch());
-    case control::Request::REQUEST_NOT_SET: break;
+    case control::Request::kHello:
+        return answer(to, request.hello());
+    case control::Request::kTransaction:
+        return start(to, *request.mutable_transaction());
+    case control::Request::kGet:
+        return answer(to, request.get());
+    case control::Request::kDigest:
+        return answer(to, request.digest());
+    case control::Request::kWatch:
+        return answer(to, request.watch());
+    case control::Request::kBarrier:
+        return answer(to, request.barrier());
+    case control::Request::kPacketOut:
+        return answer(to, *request.mutable_packet_out());
+    case control::Request::kTrace:
+        return answer(to, request.trace());
+    case control::Request::kExplain:
+        return answer(to, request.explain());
+    case control::Request::kStats:
+        return answer(to, request.stats());
+    case control::Request::kPending:
+        return answer(to, request.pending());
+    case control::Request::kRelease:
+        return answer(to, request.release());
+    case control::Request::kClock:
+        return answer(to, request.clock());
+    case control::Request::kUnwatch:
+        return answer(to, request.unwatch());
+    case control::Request::REQUEST_NOT_SET:
+        break;
     }
     refuse(to, {}, Error{"unknown_request", "no request in the message"});
 }

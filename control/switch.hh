@@ -1,16 +1,6 @@
-// The control thread's engine: answers decoded requests, turns transactions into generations, and tells what happens.
+// The control thread's engine: answers decoded requests, turns transactions into generations, and
+// tells what happens.
 #pragma once
-
-#include <cstdint>
-#include <deque>
-#include <list>
-#include <memory>
-#include <optional>
-#include <string>
-#include <unordered_map>
-#include <vector>
-
-#include <spdlog/logger.h>
 
 #include "control/events.hh"
 #include "control/expiry.hh"
@@ -25,26 +15,39 @@
 #include "control/transaction_ids.hh"
 #include "pipeline/tables.hh"
 
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <spdlog/logger.h>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
 namespace weft {
 
 struct SwitchConfig {
-    std::string node{};          // hello; the host's name
-    std::string version{};        // of weftd
-    TableLimits tables{};        // those that `tables` was made with
+    std::string node{};    // hello; the host's name
+    std::string version{}; // of weftd
+    TableLimits tables{};  // those that `tables` was made with
     RowLimits rows{};
     EventLimits events{};
-    std::size_t ops_slice = 2'048;     // ops of a large transaction that are prepared before others get their turn
-    std::size_t ops_max = 1'048'576;   // of one transaction, all parts together
+    std::size_t ops_slice =
+        2'048; // ops of a large transaction that are prepared before others get their turn
+    std::size_t ops_max = 1'048'576; // of one transaction, all parts together
     std::size_t transaction_bytes_max = std::size_t{256} << 20; // of rows of one transaction
-    std::size_t waiting_max = 1'024;   // requests of one session behind its large transaction
-    std::shared_ptr<spdlog::logger> log{}; // audit lines and warnings; none: spdlog's default logger
+    std::size_t waiting_max = 1'024; // requests of one session behind its large transaction
+    std::shared_ptr<spdlog::logger>
+        log{}; // audit lines and warnings; none: spdlog's default logger
 };
 
-/// One per process, owned by the thread that runs the control socket; that thread makes every call. Nothing here waits, and nothing
-/// that a request does depends on how many rows it does not touch, but what is asked for: a page of rows, a report.
+/// One per process, owned by the thread that runs the control socket; that thread makes every call.
+/// Nothing here waits, and nothing that a request does depends on how many rows it does not touch,
+/// but what is asked for: a page of rows, a report.
 ///
-/// Each accepted transaction is one generation, published before it is answered. Several that arrive together are answered each
-/// with its own.
+/// Each accepted transaction is one generation, published before it is answered. Several that
+/// arrive together are answered each with its own.
 class Switch final : public Service, public BackendEvents {
 public:
     /// `tables` was attached to the backend's workers. Publishes its first generation.
@@ -67,16 +70,17 @@ public:
     void packet_out_done(std::uint64_t ticket, bool sent) override;
     void worker_stalled(WorkerId worker, std::uint64_t ms) override;
 
-    /// Does what is due: a slice of large transactions, barriers, timeouts, learned addresses. Call it after backend events were
-    /// delivered, and again after as many milliseconds as it returns (0: at once, more work waits).
+    /// Does what is due: a slice of large transactions, barriers, timeouts, learned addresses. Call
+    /// it after backend events were delivered, and again after as many milliseconds as it returns
+    /// (0: at once, more work waits).
     std::uint64_t poll();
 
     const RowStore& rows() const noexcept { return rows_; }
     std::uint64_t epoch() const noexcept { return epoch_; }
 
 private:
-    struct Parts;   // of one transaction
-    struct Client;  // one session
+    struct Parts;  // of one transaction
+    struct Client; // one session
     struct Barrier {
         std::uint64_t session = 0;
         Ticket ticket{};
@@ -84,7 +88,7 @@ private:
         Generation generation = 0;
         std::uint64_t until_ms = 0;
     };
-    struct Out { // a packet-out or a trace on its way
+    struct Out {                   // a packet-out or a trace on its way
         std::uint64_t session = 0; // 0: the session is gone
         Ticket ticket{};
         std::string id;
@@ -128,6 +132,7 @@ private:
     void expire();
     void learn();
     void answer_barriers();
+    void tell_full(const Fault& fault);
     void tell_limit(std::string limit, std::uint64_t value, std::string message);
 
     // answers_rows.cc
@@ -184,6 +189,7 @@ private:
     std::vector<RowPtr> kept_for_traces_; // rows that left while a trace may still name them
     ActionsMemo memo_;
     std::string scratch_; // bytes of the op at hand
+    std::optional<std::uint64_t> told_full_ms_;
     std::uint64_t accepted_ = 0;
     std::uint64_t refused_ = 0;
 };

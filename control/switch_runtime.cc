@@ -1,10 +1,9 @@
 // What the switch does by itself: events of the dataplane, timeouts, learned addresses, barriers.
-#include <algorithm>
-
-#include <spdlog/spdlog.h>
-
 #include "control/client_state.hh"
 #include "control/field_text.hh"
+
+#include <algorithm>
+#include <spdlog/spdlog.h>
 
 namespace weft {
 
@@ -102,7 +101,9 @@ void Switch::learn() {
     }
     for (const BridgeId bridge : changes.full) {
         const std::string name{tables_.bridge_name(bridge)};
-        tell_limit("macs", macs_.size(), "bridge \"" + name + "\" learns no more addresses: it is full");
+        tell_limit(
+            "macs", macs_.size(), "bridge \"" + name + "\" learns no more addresses: it is full"
+        );
     }
 }
 
@@ -140,9 +141,21 @@ void Switch::tell_limit(std::string limit, std::uint64_t value, std::string mess
     events_.add(Topic::limit, {}, backend_.now_ms(), std::move(event));
 }
 
+/// Operators hear once in a while that there is no more room, not once per transaction.
+void Switch::tell_full(const Fault& fault) {
+    constexpr std::uint64_t quiet_ms = 10'000;
+    const std::uint64_t now_ms = backend_.now_ms();
+    if (told_full_ms_ && now_ms - *told_full_ms_ < quiet_ms)
+        return;
+    told_full_ms_ = now_ms;
+    tell_limit(fault.code.substr(std::string_view{"too_many_"}.size()), rows_.count(), fault.message);
+}
+
 // -- the dataplane's events
 
-void Switch::port_changed(PortId port, const DeviceState& state) { ports_.changed(port, state); }
+void Switch::port_changed(PortId port, const DeviceState& state) {
+    ports_.changed(port, state);
+}
 
 void Switch::mac_seen(const Learned& learned) {
     if (ports_.stands(learned.port))
@@ -161,9 +174,9 @@ void Switch::worker_stalled(WorkerId worker, std::uint64_t ms) {
 void Switch::punted(const PuntedPacket& packet) {
     control::Event event;
     control::PacketIn& in = *event.mutable_packet_in();
-    const std::string bridge{packet.port == PortId::none
-                                 ? std::string_view{"main"}
-                                 : tables_.bridge_name(tables_.bridge_of(packet.port))};
+    const std::string bridge{
+        packet.port == PortId::none ? std::string_view{"main"}
+                                    : tables_.bridge_name(tables_.bridge_of(packet.port))};
     in.set_bridge(bridge);
     if (packet.port != PortId::none)
         in.set_port(std::string{tables_.port_name(packet.port)});

@@ -1,16 +1,17 @@
 // Transactions: put together from parts and slices, judged, made one generation.
-#include <bit>
+#include "control/client_state.hh"
 
+#include <bit>
 #include <spdlog/spdlog.h>
 
-#include "base/check.hh"
-#include "control/client_state.hh"
+#include "base/check.hh" // last: its macro is a name that libraries use
 
 namespace weft {
 
 namespace {
 
-constexpr std::size_t meanings_max = 131'072; // of larger transactions texts are parsed again when they are applied
+constexpr std::size_t meanings_max =
+    131'072; // of larger transactions texts are parsed again when they are applied
 
 std::uint64_t fold(std::uint64_t content, std::string_view more) {
     return (std::rotl(content, 17) ^ key_hash(Relation::flow, more)) * 0x9e37'79b9'7f4a'7c15u;
@@ -142,9 +143,7 @@ bool Switch::answer_repeat(const To& to, const std::string& id, std::uint64_t co
         return false;
     if (known->content != content) {
         ++refused_;
-        refuse(
-            to, id, Error{"id_reused", "id " + quoted(id) + " was accepted with other content"}
-        );
+        refuse(to, id, Error{"id_reused", "id " + quoted(id) + " was accepted with other content"});
         return true;
     }
     control::Reply again = known->reply;
@@ -183,8 +182,8 @@ Judged<TransactionInput> Switch::input_of(Client& client, Parts& parts) {
         Fault fault{.code = "bad_value", .message = {}, .path = {}, .op = op.index};
         if (!of.scope.empty() && op.scope != of.scope) {
             fault.path = "scope";
-            fault.message = "scope " + quoted(op.scope) + " is not the one to replace, " +
-                            quoted(of.scope);
+            fault.message =
+                "scope " + quoted(op.scope) + " is not the one to replace, " + quoted(of.scope);
             return tl::unexpected{std::move(fault)};
         }
         if (!of.relations[static_cast<std::size_t>(op.row.relation)]) {
@@ -202,6 +201,8 @@ void Switch::judge_and_commit(const To& to, Parts& parts) {
         return;
     const auto refused = [&](Fault fault) {
         ++refused_;
+        if (fault.code.starts_with("too_many_"))
+            tell_full(fault);
         refuse(to, parts.id, std::move(fault));
     };
     if (parts.fault)
@@ -241,7 +242,9 @@ void Switch::judge_and_commit(const To& to, Parts& parts) {
     ack.set_unchanged(counts.unchanged);
     if (!parts.id.empty())
         ids_of(client)->accept(parts.id, parts.content, out);
-    audit(client.session->label(), parts.id, counts); // first: whoever has the answer finds the line
+    audit(
+        client.session->label(), parts.id, counts
+    ); // first: whoever has the answer finds the line
     reply(to, out);
 }
 
@@ -258,7 +261,8 @@ std::optional<Fault> Switch::apply(NetChange& net, RowCount& counts) {
     return std::nullopt;
 }
 
-/// Makes what was applied a generation, shows it to the workers, and lets everybody know whom it concerns.
+/// Makes what was applied a generation, shows it to the workers, and lets everybody know whom it
+/// concerns.
 void Switch::publish(const std::vector<Applied>& applied, Generation generation) {
     for (const Applied& change : applied) {
         const Row& row = change.after ? *change.after : *change.before;

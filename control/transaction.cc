@@ -1,10 +1,10 @@
 #include "control/transaction.hh"
 
+#include "base/check.hh"
+
 #include <algorithm>
 #include <bit>
 #include <span>
-
-#include "base/check.hh"
 
 namespace weft {
 
@@ -40,7 +40,9 @@ std::int64_t clamped_sum(std::int64_t a, std::int64_t b) noexcept {
 class Consolidation {
 public:
     Consolidation(const RowStore& rows, TransactionInput& input)
-        : rows_{rows}, holdings_{rows.holdings()}, input_{input} {
+        : rows_{rows},
+          holdings_{rows.holdings()},
+          input_{input} {
         net_.owner = input.owner;
         net_.changes.reserve(input.ops.size());
         net_.asserted.reserve(input.ops.size());
@@ -161,7 +163,8 @@ private:
                 if (withdrawer == nullptr || value.first->index < withdrawer->index)
                     withdrawer = value.first;
             }
-            // Two upserts of one key contradict each other, also where one of them gives what stands.
+            // Two upserts of one key contradict each other, also where one of them gives what
+            // stands.
             if (value.upserted && upserted != nullptr)
                 return refuse_two(*upserted->asserts, *value.asserts);
             if (value.upserted)
@@ -173,10 +176,12 @@ private:
             wanted = &value;
         }
         const std::size_t others =
-            values_.size() - static_cast<std::size_t>(std::count_if(
-                                 values_.begin(), values_.end(), [&](const Value& value) {
-                                     return &value == wanted || value.before;
-                                 }));
+            values_.size() -
+            static_cast<std::size_t>(std::count_if(
+                values_.begin(),
+                values_.end(),
+                [&](const Value& value) { return &value == wanted || value.before; }
+            ));
         if (before_ == nullptr)
             return judge_new(wanted, others);
         judge_known(wanted, withdrawn, withdrawer, others);
@@ -237,10 +242,10 @@ private:
             ++net_.unchanged;
     }
 
-    /// The row stands and is wanted: nothing changes but who holds it, and under which scope and version.
-    void keep(
-        PreparedOp& op, const Holdings::Holding& holding, bool in_target, std::size_t others
-    ) {
+    /// The row stands and is wanted: nothing changes but who holds it, and under which scope and
+    /// version.
+    void
+    keep(PreparedOp& op, const Holdings::Holding& holding, bool in_target, std::size_t others) {
         net_.unchanged += static_cast<std::uint32_t>(others + 1);
         if (op.version != 0 && op.version < before_->version)
             return refuse_stale(op, before_->version, "stands at");
@@ -310,7 +315,8 @@ private:
         });
     }
 
-    /// The owners that hold the row when this transaction is through with it, if it does not assert it.
+    /// The owners that hold the row when this transaction is through with it, if it does not assert
+    /// it.
     std::vector<OwnerId>
     left_after(const Holdings::Holding& holding, bool withdrawn, bool in_target) const {
         if (in_target && !input_.replace->owner)

@@ -1,13 +1,14 @@
-// A change as a value: what a client's ops come to against the rows that stand. One engine for every relation.
+// A change as a value: what a client's ops come to against the rows that stand. One engine for
+// every relation.
 #pragma once
+
+#include "control/rows/canonical.hh"
+#include "control/rows/store.hh"
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "control/rows/canonical.hh"
-#include "control/rows/store.hh"
 
 namespace weft {
 
@@ -23,8 +24,9 @@ struct PreparedOp {
     CanonicalRow row;
 };
 
-/// Checks one op and brings it into canonical form. Faults carry the index. `scope`: where the op gives none. The message of the op
-/// is changed. Looks at nothing but its arguments, so parts of a transaction can be prepared while others commit.
+/// Checks one op and brings it into canonical form. Faults carry the index. `scope`: where the op
+/// gives none. The message of the op is changed. Looks at nothing but its arguments, so parts of a
+/// transaction can be prepared while others commit.
 Judged<PreparedOp>
 prepare(control::Op& op, std::uint32_t index, const std::string& scope, ActionsMemo& memo);
 
@@ -36,7 +38,7 @@ struct ReplaceOf {
 };
 
 struct TransactionInput {
-    OwnerId owner{};                  // in whose name the ops are
+    OwnerId owner{}; // in whose name the ops are
     std::optional<ReplaceOf> replace;
     std::vector<PreparedOp> ops;
 };
@@ -51,30 +53,38 @@ struct RowChange {
     };
     Kind kind{};
     Row* before = nullptr;
-    PreparedOp* op = nullptr;    // add, replace; hold: the op that asserts, nullptr where one withdraws
-    std::vector<OwnerId> owners; // hold: afterwards, sorted. A row that comes has one: NetChange::owner
-    std::uint64_t version = 0;   // remove: of the op; what it leaves behind is the greater of this and the row's
+    PreparedOp* op =
+        nullptr; // add, replace; hold: the op that asserts, nullptr where one withdraws
+    std::vector<OwnerId>
+        owners; // hold: afterwards, sorted. A row that comes has one: NetChange::owner
+    std::uint64_t version =
+        0; // remove: of the op; what it leaves behind is the greater of this and the row's
 };
 
 struct NetChange {
-    OwnerId owner{};                // in whose name rows come
-    std::vector<RowChange> changes; // each key at most once, in the order of the ops that name them first
-    std::uint32_t added = 0;        // distinct rows
+    OwnerId owner{}; // in whose name rows come
+    std::vector<RowChange>
+        changes;             // each key at most once, in the order of the ops that name them first
+    std::uint32_t added = 0; // distinct rows
     std::uint32_t removed = 0;
     std::uint32_t unchanged = 0;
-    std::vector<PreparedOp*> asserted; // one op for each row that stands afterwards because of the transaction, or also before
+    std::vector<PreparedOp*> asserted; // one op for each row that stands afterwards because of the
+                                       // transaction, or also before
 };
 
-/// The net change of `input` against the rows that stand, or why it is refused: the fault with the lowest op index. Changes
-/// nothing. Cost: one hash probe per op, and for a replace the rows of its scope or owner; nothing depends on the other rows.
+/// The net change of `input` against the rows that stand, or why it is refused: the fault with the
+/// lowest op index. Changes nothing. Cost: one hash probe per op, and for a replace the rows of its
+/// scope or owner; nothing depends on the other rows.
 ///
-/// Weights are summed per distinct row first. Upsert and delete by key count as (-old, +new) and -old of the row that stands. A
-/// row whose weights come to more than zero is asserted by the owner, less: withdrawn. Withdrawing what the owner does not hold
-/// changes nothing; so does asserting what it holds.
-///   key_conflict   two rows of one key would stand, or a row stands, held by this owner, and neither leaves nor is it the row
+/// Weights are summed per distinct row first. Upsert and delete by key count as (-old, +new) and
+/// -old of the row that stands. A row whose weights come to more than zero is asserted by the
+/// owner, less: withdrawn. Withdrawing what the owner does not hold changes nothing; so does
+/// asserting what it holds.
+///   key_conflict   two rows of one key would stand, or a row stands, held by this owner, and
+///   neither leaves nor is it the row
 ///                  that the op names
-///   conflict       another owner holds the key with another value, or the same row in another scope
-///   stale_version  the version is not newer than that of the row that stands or stood there
+///   conflict       another owner holds the key with another value, or the same row in another
+///   scope stale_version  the version is not newer than that of the row that stands or stood there
 Judged<NetChange> consolidate(const RowStore& rows, TransactionInput& input);
 
 } // namespace weft

@@ -1,6 +1,8 @@
 // Which ids a client has used, so that a repeat gets the first answer and does nothing twice.
 #pragma once
 
+#include "control/weft.pb.h"
+
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -8,8 +10,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-
-#include "control/weft.pb.h"
 
 namespace weft {
 
@@ -41,7 +41,8 @@ private:
     std::deque<std::string> order_;
 };
 
-/// Those of named clients, kept while they are away; of more names than `names_max` the longest away is forgotten.
+/// Those of named clients, kept while they are away; of more names than `names_max` the longest
+/// away is forgotten.
 class ClientIds {
 public:
     static constexpr std::size_t names_max = 1'024;

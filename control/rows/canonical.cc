@@ -1,11 +1,11 @@
 #include "control/rows/canonical.hh"
 
+#include "base/check.hh"
+#include "control/language/language.hh"
+
 #include <algorithm>
 #include <array>
 #include <span>
-
-#include "base/check.hh"
-#include "control/language/language.hh"
 
 namespace weft {
 
@@ -47,8 +47,8 @@ public:
             bad(field, std::string{field} + " is empty: a " + std::string{relation_} + " needs it");
         else if (value.size() > name_bytes_max)
             bad(field,
-                std::string{field} + " has " + std::to_string(value.size()) +
-                    " bytes: at most " + std::to_string(name_bytes_max) + " may be");
+                std::string{field} + " has " + std::to_string(value.size()) + " bytes: at most " +
+                    std::to_string(name_bytes_max) + " may be");
         else if (!printable || !is_utf8(value))
             bad(field,
                 std::string{field} + " " + quoted(value) +
@@ -80,8 +80,8 @@ public:
             return Parsed{};
         if (value.size() > text_bytes_max) {
             bad(field,
-                std::string{field} + " has " + std::to_string(value.size()) +
-                    " bytes: at most " + std::to_string(text_bytes_max) + " may be");
+                std::string{field} + " has " + std::to_string(value.size()) + " bytes: at most " +
+                    std::to_string(text_bytes_max) + " may be");
             return Parsed{};
         }
         auto parsed = parse(value);
@@ -102,8 +102,7 @@ public:
             Actions parsed = text(field, value, actions_parser);
             if (failed())
                 return nullptr;
-            known = {
-                std::move(came), value, std::make_shared<const Actions>(std::move(parsed))};
+            known = {std::move(came), value, std::make_shared<const Actions>(std::move(parsed))};
         }
         value = known.canonical;
         return known.actions;
@@ -129,13 +128,19 @@ void canonical_key(control::Port& row, Checker& check, Meaning&) {
     strip_main(row, check);
     check.word("name", row.name(), false);
 }
-void canonical_key(control::Table& row, Checker& check, Meaning&) { strip_main(row, check); }
+void canonical_key(control::Table& row, Checker& check, Meaning&) {
+    strip_main(row, check);
+}
 void canonical_key(control::Flow& row, Checker& check, Meaning& meaning) {
     strip_main(row, check);
     meaning.match = check.text("match", *row.mutable_match(), match_parser);
 }
-void canonical_key(control::Group& row, Checker& check, Meaning&) { strip_main(row, check); }
-void canonical_key(control::Meter& row, Checker& check, Meaning&) { strip_main(row, check); }
+void canonical_key(control::Group& row, Checker& check, Meaning&) {
+    strip_main(row, check);
+}
+void canonical_key(control::Meter& row, Checker& check, Meaning&) {
+    strip_main(row, check);
+}
 
 void canonical_value(control::Bridge& row, Checker& check, Meaning&) {
     constexpr std::array<std::string_view, 4> modes = {"", "drop", "pass", "punt"};
@@ -182,7 +187,9 @@ void canonical_value(control::Port& row, Checker& check, Meaning&) {
     check.word("peer", row.peer(), true);
     if (!is_utf8(row.devargs()) || row.devargs().size() > 4'096 ||
         row.devargs().find_first_of(std::string_view{"\n\r\0", 3}) != std::string::npos)
-        check.bad("devargs", "devargs " + quoted(row.devargs()) + " are no line of at most 4096 bytes");
+        check.bad(
+            "devargs", "devargs " + quoted(row.devargs()) + " are no line of at most 4096 bytes"
+        );
     check.at_most("queues", row.queues(), 1'024);
     if (row.queues() == 1)
         row.clear_queues();
@@ -232,7 +239,9 @@ void canonical_value(control::Group& row, Checker& check, Meaning& meaning) {
     }
     auto& fields = *row.mutable_hash_fields();
     if (fields.size() != 0 && row.type() != "select")
-        check.bad("hash_fields", "hash_fields mean nothing in a group of type " + quoted(row.type()));
+        check.bad(
+            "hash_fields", "hash_fields mean nothing in a group of type " + quoted(row.type())
+        );
     for (const std::string& field : fields)
         if (!field_from(field))
             check.bad("hash_fields", "field " + quoted(field) + " does not exist");
@@ -255,8 +264,7 @@ void canonical_value(control::Meter& row, Checker& check, Meaning&) {
 }
 
 bool has_texts(Relation relation) noexcept {
-    return relation == Relation::flow || relation == Relation::table ||
-           relation == Relation::group;
+    return relation == Relation::flow || relation == Relation::table || relation == Relation::group;
 }
 
 template <class Message>
@@ -287,18 +295,21 @@ Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only, ActionsMemo& 
     switch (op.row_case()) {
     case control::Op::kBridge:
         return canonical_message(*op.mutable_bridge(), Relation::bridge, key_only, memo);
-    case control::Op::kPort: return canonical_message(*op.mutable_port(), Relation::port, key_only, memo);
+    case control::Op::kPort:
+        return canonical_message(*op.mutable_port(), Relation::port, key_only, memo);
     case control::Op::kTable:
         return canonical_message(*op.mutable_table(), Relation::table, key_only, memo);
-    case control::Op::kFlow: return canonical_message(*op.mutable_flow(), Relation::flow, key_only, memo);
+    case control::Op::kFlow:
+        return canonical_message(*op.mutable_flow(), Relation::flow, key_only, memo);
     case control::Op::kGroup:
         return canonical_message(*op.mutable_group(), Relation::group, key_only, memo);
     case control::Op::kMeter:
         return canonical_message(*op.mutable_meter(), Relation::meter, key_only, memo);
-    case control::Op::ROW_NOT_SET: break;
+    case control::Op::ROW_NOT_SET:
+        break;
     }
-    return tl::unexpected{Fault{
-        .code = "unknown_relation", .message = "the op has no row", .path = {}, .op = {}}};
+    return tl::unexpected{
+        Fault{.code = "unknown_relation", .message = "the op has no row", .path = {}, .op = {}}};
 }
 
 std::unique_ptr<Meaning> meaning_of(Relation relation, std::string_view bytes) {

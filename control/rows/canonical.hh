@@ -1,5 +1,15 @@
-// From a client's message to a row: checked, in canonical form, with what it means to the table engine beside it.
+// From a client's message to a row: checked, in canonical form, with what it means to the table
+// engine beside it.
 #pragma once
+
+#include "control/rows/references.hh"
+#include "control/rows/relation.hh"
+#include "control/schema.hh"
+#include "control/weft.pb.h"
+#include "pipeline/action.hh"
+#include "pipeline/match.hh"
+
+#include <tl/expected.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -8,18 +18,10 @@
 #include <string_view>
 #include <vector>
 
-#include <tl/expected.hpp>
-
-#include "control/rows/relation.hh"
-#include "control/rows/references.hh"
-#include "control/schema.hh"
-#include "control/weft.pb.h"
-#include "pipeline/action.hh"
-#include "pipeline/match.hh"
-
 namespace weft {
 
-/// Lists of actions that came lately: thousands of flows share a few. Direct-mapped and small; one thread.
+/// Lists of actions that came lately: thousands of flows share a few. Direct-mapped and small; one
+/// thread.
 class ActionsMemo {
 public:
     struct Entry {
@@ -28,7 +30,9 @@ public:
         std::shared_ptr<const Actions> actions; // nullptr: nothing here
     };
     /// Where `text` is or would be.
-    Entry& at(std::string_view text) { return entries_[std::hash<std::string_view>{}(text) % size]; }
+    Entry& at(std::string_view text) {
+        return entries_[std::hash<std::string_view>{}(text) % size];
+    }
 
     static constexpr std::size_t text_bytes_max = 512;
 
@@ -41,7 +45,7 @@ private:
 struct Meaning {
     Match match;                            // flow
     std::shared_ptr<const Actions> actions; // flow; table: of a miss, where it has one
-    std::uint64_t cookie = 0;     // flow
+    std::uint64_t cookie = 0;               // flow
     std::uint32_t idle_timeout_s = 0;
     std::uint32_t hard_timeout_s = 0;
     std::vector<Actions> buckets; // group, in the order of its buckets
@@ -52,7 +56,8 @@ struct CanonicalRow {
     std::string bytes; // of the message in canonical form: control/rows/relation.hh
     std::size_t key_size = 0;
     std::uint64_t hash = 0; // of the key
-    std::unique_ptr<Meaning> meaning; // of relations that have texts; nullptr where only the key was asked for
+    std::unique_ptr<Meaning>
+        meaning; // of relations that have texts; nullptr where only the key was asked for
 
     std::string_view key() const noexcept { return std::string_view{bytes}.substr(0, key_size); }
 };
@@ -60,9 +65,10 @@ struct CanonicalRow {
 template <class T>
 using Judged = tl::expected<T, Fault>;
 
-/// The row that `op` holds. May change the op's message: it is brought into canonical form where it stands. `key_only`: the other
-/// fields are not looked at (delete by key), and the row has none. Bounds: names 255 bytes of printable UTF-8, texts
-/// `text_bytes_max`. Faults carry path and message, not the op's index.
+/// The row that `op` holds. May change the op's message: it is brought into canonical form where it
+/// stands. `key_only`: the other fields are not looked at (delete by key), and the row has none.
+/// Bounds: names 255 bytes of printable UTF-8, texts `text_bytes_max`. Faults carry path and
+/// message, not the op's index.
 Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only, ActionsMemo& memo);
 
 /// Parses the texts of a row that stands; they were parsed when it came, so this cannot fail.
@@ -74,8 +80,8 @@ struct Uses {
     std::vector<Mention> mentions;
     std::vector<std::unique_ptr<const std::string>> names; // that had to be put together
 };
-/// The views in the answer live as long as `bytes`, `meaning` and the answer itself. `meaning` is not needed where only
-/// `provides` is asked for: nullptr then.
+/// The views in the answer live as long as `bytes`, `meaning` and the answer itself. `meaning` is
+/// not needed where only `provides` is asked for: nullptr then.
 Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning);
 
 inline constexpr std::size_t name_bytes_max = 255;

@@ -1,9 +1,9 @@
 // Reading the store in pages: see the head of store.hh.
-#include <algorithm>
-#include <charconv>
-
 #include "base/check.hh"
 #include "control/rows/store.hh"
+
+#include <algorithm>
+#include <charconv>
 
 namespace weft {
 
@@ -43,9 +43,8 @@ Result<RowPage>
 RowStore::next_page(std::string_view text, std::size_t rows_max, std::uint64_t now_ms) {
     std::uint64_t id = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    const auto found = error == std::errc{} && end == text.data() + text.size()
-                           ? cursors_.find(id)
-                           : cursors_.end();
+    const auto found = error == std::errc{} && end == text.data() + text.size() ? cursors_.find(id)
+                                                                                : cursors_.end();
     if (found == cursors_.end())
         return fail(
             "cursor_expired",
@@ -68,7 +67,8 @@ RowPage RowStore::page(std::uint64_t id, Cursor& cursor, std::size_t rows_max) {
         const RowPtr& row = slot(cursor.filter.relation, cursor.position);
         ++cursor.position;
         ++examined;
-        if (row != nullptr && row->generation <= cursor.generation && matches(*row, cursor.filter)) {
+        if (row != nullptr && row->generation <= cursor.generation &&
+            matches(*row, cursor.filter)) {
             page.rows.push_back(row);
             bytes += row->size;
         }

@@ -1,8 +1,8 @@
 #include "control/rows/holdings.hh"
 
-#include <algorithm>
-
 #include "base/check.hh"
+
+#include <algorithm>
 
 namespace weft {
 
@@ -26,7 +26,9 @@ std::optional<OwnerId> Holdings::find_owner(std::string_view name) const {
     return found == owner_ids_.end() ? std::nullopt : std::optional{found->second};
 }
 
-void Holdings::pin(OwnerId owner) { ++owners_[index(owner)].pins; }
+void Holdings::pin(OwnerId owner) {
+    ++owners_[index(owner)].pins;
+}
 
 void Holdings::unpin(OwnerId owner) {
     check(owners_[index(owner)].pins > 0);

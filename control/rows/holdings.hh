@@ -1,6 +1,8 @@
 // Who asserts rows and for whom: owners, scopes, and the sets of both that rows share.
 #pragma once
 
+#include "control/rows/row.hh"
+
 #include <array>
 #include <cstdint>
 #include <map>
@@ -12,14 +14,13 @@
 #include <utility>
 #include <vector>
 
-#include "control/rows/row.hh"
-
 namespace weft {
 
 enum class OwnerId : std::uint32_t {};
 
-/// Rows with the same scope and the same owners hang together in one holding: a row carries one number for both, and the rows of
-/// a scope or of an owner are found, counted and digested without looking at others. Control thread only.
+/// Rows with the same scope and the same owners hang together in one holding: a row carries one
+/// number for both, and the rows of a scope or of an owner are found, counted and digested without
+/// looking at others. Control thread only.
 class Holdings {
 public:
     /// Rows of one relation under one holding.
@@ -35,8 +36,8 @@ public:
         std::uint64_t count = 0; // of all relations
     };
 
-    /// The owner of that name, made where it is not there. `anonymous`: a connection without a name; once nobody pins it, its
-    /// rows are nobody's: any client may withdraw or replace them.
+    /// The owner of that name, made where it is not there. `anonymous`: a connection without a
+    /// name; once nobody pins it, its rows are nobody's: any client may withdraw or replace them.
     OwnerId owner(std::string_view name, bool anonymous);
     std::optional<OwnerId> find_owner(std::string_view name) const;
     std::string_view name(OwnerId owner) const { return owners_[index(owner)].name; }
@@ -47,7 +48,8 @@ public:
         return owners_[index(owner)].anonymous && owners_[index(owner)].pins == 0;
     }
 
-    /// The holding of exactly that scope and those owners (sorted). Lives while rows hang in it: hang one in at once.
+    /// The holding of exactly that scope and those owners (sorted). Lives while rows hang in it:
+    /// hang one in at once.
     HoldingId intern(std::string_view scope, std::span<const OwnerId> owners);
     const Holding& at(HoldingId id) const { return *holdings_[index(id)]; }
     /// Where rows are linked in and out (by the store).
@@ -81,7 +83,8 @@ private:
     std::vector<std::unique_ptr<Holding>> holdings_;
     std::vector<HoldingId> free_holdings_;
     std::map<Key, HoldingId> ids_;
-    HoldingId last_ = HoldingId::none; // what intern() answered: one transaction asks for the same again and again
+    HoldingId last_ = HoldingId::none; // what intern() answered: one transaction asks for the same
+                                       // again and again
 };
 
 } // namespace weft

@@ -1,10 +1,14 @@
 #include "control/rows/references.hh"
 
-#include <algorithm>
-
 #include "base/check.hh"
 
+#include <algorithm>
+
 namespace weft {
+
+std::string patch_name(std::string_view port, std::string_view peer) {
+    return std::string{port} + '\n' + std::string{peer};
+}
 
 std::string Named::text() const {
     std::string out;
@@ -12,14 +16,20 @@ std::string Named::text() const {
         out = "bridge \"" + std::string{bridge} + "\" ";
     const std::string quoted = "\"" + std::string{name} + "\"";
     switch (kind) {
-    case Kind::bridge: return "bridge " + quoted;
-    case Kind::port: return out + "port " + quoted;
-    case Kind::table: return out + "table " + std::to_string(number);
-    case Kind::group: return out + "group " + std::to_string(number);
-    case Kind::meter: return out + "meter " + std::to_string(number);
-    case Kind::action: return "action " + quoted;
+    case Kind::bridge:
+        return "bridge " + quoted;
+    case Kind::port:
+        return out + "port " + quoted;
+    case Kind::table:
+        return out + "table " + std::to_string(number);
+    case Kind::group:
+        return out + "group " + std::to_string(number);
+    case Kind::meter:
+        return out + "meter " + std::to_string(number);
+    case Kind::action:
+        return "action " + quoted;
     case Kind::patch: {
-        const std::size_t arrow = name.find('>');
+        const std::size_t arrow = name.find('\n');
         return "patch port \"" + std::string{name.substr(0, arrow)} + "\" with peer \"" +
                std::string{name.substr(std::min(arrow + 1, name.size()))} + "\"";
     }
@@ -29,13 +39,19 @@ std::string Named::text() const {
 
 std::string_view Named::missing_code() const noexcept {
     switch (kind) {
-    case Kind::bridge: return "unknown_bridge";
+    case Kind::bridge:
+        return "unknown_bridge";
     case Kind::port:
-    case Kind::patch: return "unknown_port";
-    case Kind::table: return "unknown_table";
-    case Kind::group: return "unknown_group";
-    case Kind::meter: return "unknown_meter";
-    case Kind::action: return "unsupported_action";
+    case Kind::patch:
+        return "unknown_port";
+    case Kind::table:
+        return "unknown_table";
+    case Kind::group:
+        return "unknown_group";
+    case Kind::meter:
+        return "unknown_meter";
+    case Kind::action:
+        return "unsupported_action";
     }
     return "unknown_row";
 }
@@ -70,7 +86,9 @@ const Entity* References::find(const Named& named) const {
     return found == entities_.end() ? nullptr : found->second.get();
 }
 
-bool References::exists(const Named& named) const { return providers(named) != 0; }
+bool References::exists(const Named& named) const {
+    return providers(named) != 0;
+}
 
 std::uint64_t References::providers(const Named& named) const {
     if (named.kind == Named::Kind::bridge && named.name.empty())

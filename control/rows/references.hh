@@ -1,5 +1,8 @@
-// What rows name and what rows make: who waits for what, and who must be made anew when a port's number changes.
+// What rows name and what rows make: who waits for what, and who must be made anew when a port's
+// number changes.
 #pragma once
+
+#include "control/rows/row.hh"
 
 #include <cstdint>
 #include <memory>
@@ -9,19 +12,17 @@
 #include <unordered_set>
 #include <vector>
 
-#include "control/rows/row.hh"
-
 namespace weft {
 
 /// A thing that rows refer to by name.
 struct Named {
     enum class Kind : std::uint8_t {
         bridge,
-        port,   // by name in its bridge
-        table,  // exists as soon as a flow or a table row names its number
+        port,  // by name in its bridge
+        table, // exists as soon as a flow or a table row names its number
         group,
         meter,
-        patch,  // "a>b": the patch port a whose peer is b, in any bridge
+        patch,  // patch_name(a, b): the patch port a whose peer is b, in any bridge
         action, // a statement that this build does not carry out; never exists
     };
     Kind kind{};
@@ -35,13 +36,16 @@ struct Named {
     std::string_view missing_code() const noexcept;
 };
 
+/// No name of a port holds the newline between the two.
+std::string patch_name(std::string_view port, std::string_view peer);
+
 struct Entity {
     Named::Kind kind{};
     std::string bridge;
     std::string name;
     std::uint32_t number = 0;
-    std::uint64_t providers = 0;    // rows that make it
-    Reference* first = nullptr;     // rows that name it
+    std::uint64_t providers = 0; // rows that make it
+    Reference* first = nullptr;  // rows that name it
 
     Named named() const noexcept { return {kind, bridge, name, number}; }
 };
@@ -62,7 +66,8 @@ struct Mention {
     std::string_view field; // of the row
 };
 
-/// Costs a hash probe and a list link per mention; nothing depends on how many rows name a thing. Control thread only.
+/// Costs a hash probe and a list link per mention; nothing depends on how many rows name a thing.
+/// Control thread only.
 class References {
 public:
     /// Takes the row's mentions; the same thing twice counts once.

@@ -21,7 +21,9 @@ constexpr std::array<KeyShape, relation_count> shapes = {{
     {"meter", 2},
 }};
 
-const KeyShape& shape(Relation relation) noexcept { return shapes[static_cast<std::size_t>(relation)]; }
+const KeyShape& shape(Relation relation) noexcept {
+    return shapes[static_cast<std::size_t>(relation)];
+}
 
 /// Reads the fields of a serialised message that we made ourselves: varints and strings.
 class FieldReader {
@@ -75,7 +77,9 @@ void parse(google::protobuf::MessageLite& into, std::string_view bytes) {
 
 } // namespace
 
-std::string_view name(Relation relation) noexcept { return shape(relation).name; }
+std::string_view name(Relation relation) noexcept {
+    return shape(relation).name;
+}
 
 std::optional<Relation> relation_from(std::string_view name) noexcept {
     for (const Relation relation : relations)
@@ -86,13 +90,20 @@ std::optional<Relation> relation_from(std::string_view name) noexcept {
 
 std::optional<Relation> relation_of(const control::Op& op) noexcept {
     switch (op.row_case()) {
-    case control::Op::kBridge: return Relation::bridge;
-    case control::Op::kPort: return Relation::port;
-    case control::Op::kTable: return Relation::table;
-    case control::Op::kFlow: return Relation::flow;
-    case control::Op::kGroup: return Relation::group;
-    case control::Op::kMeter: return Relation::meter;
-    case control::Op::ROW_NOT_SET: break;
+    case control::Op::kBridge:
+        return Relation::bridge;
+    case control::Op::kPort:
+        return Relation::port;
+    case control::Op::kTable:
+        return Relation::table;
+    case control::Op::kFlow:
+        return Relation::flow;
+    case control::Op::kGroup:
+        return Relation::group;
+    case control::Op::kMeter:
+        return Relation::meter;
+    case control::Op::ROW_NOT_SET:
+        break;
     }
     return std::nullopt;
 }
@@ -134,10 +145,11 @@ std::string describe(Relation relation, std::string_view bytes, bool with_match)
     text += name(relation);
     switch (relation) {
     case Relation::bridge:
-    case Relation::port: return text + " \"" + std::string{key.name} + "\"";
+    case Relation::port:
+        return text + " \"" + std::string{key.name} + "\"";
     case Relation::flow:
-        text += " table " + std::to_string(key.number) + " priority " +
-                std::to_string(key.priority);
+        text +=
+            " table " + std::to_string(key.number) + " priority " + std::to_string(key.priority);
         if (!with_match)
             return text;
         text += " match " + std::string{key.match.substr(0, match_shown_max)};
@@ -145,7 +157,8 @@ std::string describe(Relation relation, std::string_view bytes, bool with_match)
     case Relation::table:
     case Relation::group:
     case Relation::meter:
-    case Relation::count_: break;
+    case Relation::count_:
+        break;
     }
     return text + " " + std::to_string(key.number);
 }
@@ -153,13 +166,26 @@ std::string describe(Relation relation, std::string_view bytes, bool with_match)
 control::Row to_message(Relation relation, std::string_view bytes) {
     control::Row row;
     switch (relation) {
-    case Relation::bridge: parse(*row.mutable_bridge(), bytes); break;
-    case Relation::port: parse(*row.mutable_port(), bytes); break;
-    case Relation::table: parse(*row.mutable_table(), bytes); break;
-    case Relation::flow: parse(*row.mutable_flow(), bytes); break;
-    case Relation::group: parse(*row.mutable_group(), bytes); break;
-    case Relation::meter: parse(*row.mutable_meter(), bytes); break;
-    case Relation::count_: break;
+    case Relation::bridge:
+        parse(*row.mutable_bridge(), bytes);
+        break;
+    case Relation::port:
+        parse(*row.mutable_port(), bytes);
+        break;
+    case Relation::table:
+        parse(*row.mutable_table(), bytes);
+        break;
+    case Relation::flow:
+        parse(*row.mutable_flow(), bytes);
+        break;
+    case Relation::group:
+        parse(*row.mutable_group(), bytes);
+        break;
+    case Relation::meter:
+        parse(*row.mutable_meter(), bytes);
+        break;
+    case Relation::count_:
+        break;
     }
     return row;
 }

@@ -1,5 +1,8 @@
-// The relations that clients write, and what is alike in all of them: a row is the bytes of its message in canonical form.
+// The relations that clients write, and what is alike in all of them: a row is the bytes of its
+// message in canonical form.
 #pragma once
+
+#include "control/weft.pb.h"
 
 #include <array>
 #include <cstddef>
@@ -7,8 +10,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "control/weft.pb.h"
 
 namespace weft {
 
@@ -28,9 +29,10 @@ std::optional<Relation> relation_from(std::string_view name) noexcept;
 /// Of the row that an op holds; nothing where it holds none.
 std::optional<Relation> relation_of(const control::Op& op) noexcept;
 
-/// A row's bytes are its message, serialised by Protocol Buffers with every field in canonical form, in the order of the
-/// field numbers, zeros left out; the bridge `main` is left out too. In every relation the key's fields have the lowest
-/// numbers, so the key is a prefix. Any client can make these bytes, and from them the digests.
+/// A row's bytes are its message, serialised by Protocol Buffers with every field in canonical
+/// form, in the order of the field numbers, zeros left out; the bridge `main` is left out too. In
+/// every relation the key's fields have the lowest numbers, so the key is a prefix. Any client can
+/// make these bytes, and from them the digests.
 std::size_t key_bytes(Relation relation, std::string_view row) noexcept;
 
 /// What a key says, read from its bytes without a parser; views into them.
@@ -47,7 +49,8 @@ inline std::string_view bridge_shown(std::string_view bridge) noexcept {
     return bridge.empty() ? std::string_view{"main"} : bridge;
 }
 
-/// "flow table 0 priority 100", "port "p3"", "bridge "br2" group 5": how messages name a row. `with_match`: "... match ip4", too.
+/// "flow table 0 priority 100", "port "p3"", "bridge "br2" group 5": how messages name a row.
+/// `with_match`: "... match ip4", too.
 std::string describe(Relation relation, std::string_view bytes, bool with_match = false);
 
 /// The row as clients see it; the bridge `main` stays left out.

@@ -1,16 +1,15 @@
 // One row that stands: its canonical bytes, who holds it, and what it became in the table engine.
 #pragma once
 
+#include "base/ids.hh"
+#include "control/rows/relation.hh"
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <string_view>
-
-#include <boost/smart_ptr/intrusive_ptr.hpp>
-
-#include "base/ids.hh"
-#include "control/rows/relation.hh"
 
 namespace weft {
 
@@ -23,8 +22,9 @@ enum class HoldingId : std::uint32_t { none = 0xffff'ffff };
 
 using RowPtr = boost::intrusive_ptr<Row>;
 
-/// Bytes, key and relation never change; what else stands here is the store's and the lowering's. The bytes lie behind the
-/// header, in one piece of memory, because there are millions of rows. Control thread only.
+/// Bytes, key and relation never change; what else stands here is the store's and the lowering's.
+/// The bytes lie behind the header, in one piece of memory, because there are millions of rows.
+/// Control thread only.
 struct Row {
     static constexpr std::uint32_t no_slot = 0xffff'ffff;
 
@@ -37,10 +37,10 @@ struct Row {
     std::uint32_t prev = no_slot; // in its holding's list
     std::uint32_t next = no_slot;
     HoldingId holding = HoldingId::none;
-    const std::uint64_t hash;     // of the key
-    Generation generation = 0;    // that installed it
+    const std::uint64_t hash;  // of the key
+    Generation generation = 0; // that installed it
     std::uint64_t version = 0;
-    Rule* rule = nullptr;         // of a flow
+    Rule* rule = nullptr;                    // of a flow
     std::unique_ptr<Reference[]> references; // what the row names: control/rows/references.hh
 
     std::string_view bytes() const noexcept {
@@ -49,9 +49,8 @@ struct Row {
     std::string_view key() const noexcept { return bytes().substr(0, key_size); }
     bool stands() const noexcept { return slot != no_slot; }
 
-    static RowPtr make(
-        Relation relation, std::string_view bytes, std::size_t key_size, std::uint64_t hash
-    ) {
+    static RowPtr
+    make(Relation relation, std::string_view bytes, std::size_t key_size, std::uint64_t hash) {
         void* memory = ::operator new(sizeof(Row) + bytes.size());
         auto* row = new (memory) Row{relation, bytes.size(), key_size, hash};
         std::memcpy(static_cast<char*>(memory) + sizeof(Row), bytes.data(), bytes.size());

@@ -1,17 +1,19 @@
 #include "control/rows/store.hh"
 
-#include <algorithm>
-#include <span>
-
 #include "base/check.hh"
 #include "base/hash.hh"
 #include "control/rows/references.hh"
 
+#include <algorithm>
+#include <span>
+
 namespace weft {
 
 Row::Row(Relation of, std::size_t bytes, std::size_t key, std::uint64_t key_hash)
-    : relation{of}, key_size{static_cast<std::uint32_t>(key)},
-      size{static_cast<std::uint32_t>(bytes)}, hash{key_hash} {}
+    : relation{of},
+      key_size{static_cast<std::uint32_t>(key)},
+      size{static_cast<std::uint32_t>(bytes)},
+      hash{key_hash} {}
 
 Row::~Row() = default;
 
@@ -32,8 +34,12 @@ std::uint64_t key_hash(Relation relation, std::string_view key) noexcept {
 
 namespace {
 
-std::size_t shard_of(std::uint64_t hash) noexcept { return hash >> 54; }
-std::uint32_t tag_of(std::uint64_t hash) noexcept { return static_cast<std::uint32_t>(hash >> 16); }
+std::size_t shard_of(std::uint64_t hash) noexcept {
+    return hash >> 54;
+}
+std::uint32_t tag_of(std::uint64_t hash) noexcept {
+    return static_cast<std::uint32_t>(hash >> 16);
+}
 
 } // namespace
 
@@ -180,7 +186,8 @@ void RowStore::erase(Row& row) {
 void RowStore::hold(
     Row& row, std::string_view scope, std::span<const OwnerId> owners, std::uint64_t version
 ) {
-    // The scope may be a view into the holding that the row leaves, and that dies with its last row.
+    // The scope may be a view into the holding that the row leaves, and that dies with its last
+    // row.
     const std::string kept_scope{scope};
     const std::vector<OwnerId> kept_owners{owners.begin(), owners.end()};
     unlink(row);

@@ -1,12 +1,19 @@
-// Every row that clients assert: found by key, walked by scope and owner, read in pages of one snapshot.
+// Every row that clients assert: found by key, walked by scope and owner, read in pages of one
+// snapshot.
 //
-//   index: 1,024 shards by the key's hash, each a small open-addressed table (tag, slot); growing one touches 1/1,024 of the rows
-//   slots: chunks of 4,096 row pointers, never moved; free slots are used again
+//   index: 1,024 shards by the key's hash, each a small open-addressed table (tag, slot); growing
+//   one touches 1/1,024 of the rows slots: chunks of 4,096 row pointers, never moved; free slots
+//   are used again
 //
-// Invariants: (1) a row stands exactly while its slot points at it; (2) every standing row hangs in the list of its holding, whose
-// count and digest include it; (3) a cursor of generation g serves every row that stood at g exactly once: from its slot, or, if
-// the row left before the cursor came there, from the cursor's own list.
+// Invariants: (1) a row stands exactly while its slot points at it; (2) every standing row hangs in
+// the list of its holding, whose count and digest include it; (3) a cursor of generation g serves
+// every row that stood at g exactly once: from its slot, or, if the row left before the cursor came
+// there, from the cursor's own list.
 #pragma once
+
+#include "base/result.hh"
+#include "control/rows/holdings.hh"
+#include "control/rows/row.hh"
 
 #include <array>
 #include <cstdint>
@@ -19,10 +26,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
-
-#include "base/result.hh"
-#include "control/rows/holdings.hh"
-#include "control/rows/row.hh"
 
 namespace weft {
 
@@ -38,16 +41,17 @@ struct RowFilter {
 
 struct RowLimits {
     std::uint64_t rows = 10'000'000;
-    std::size_t cursors = 64;            // open at once; one more takes the place of the longest unused
-    std::size_t cursor_kept = 262'144;   // rows that left while a cursor is open; beyond, the cursor is given up
+    std::size_t cursors = 64; // open at once; one more takes the place of the longest unused
+    std::size_t cursor_kept =
+        262'144; // rows that left while a cursor is open; beyond, the cursor is given up
     std::uint64_t cursor_idle_ms = 60'000;
-    std::size_t tombstones = 65'536;     // versions remembered of rows that are gone, per relation
+    std::size_t tombstones = 65'536; // versions remembered of rows that are gone, per relation
 };
 
 struct RowPage {
     Generation generation = 0; // of the snapshot
     std::vector<RowPtr> rows;
-    std::string cursor;        // empty: this was the last page
+    std::string cursor; // empty: this was the last page
 };
 
 class RowStore {
@@ -73,13 +77,15 @@ public:
     /// The row leaves; whoever still points at it may read its bytes.
     void erase(Row& row);
     /// Other holders, or another version, of a row that stays.
-    void hold(Row& row, std::string_view scope, std::span<const OwnerId> owners, std::uint64_t version);
+    void
+    hold(Row& row, std::string_view scope, std::span<const OwnerId> owners, std::uint64_t version);
 
     /// The version that a deleted row left; 0: none. Remembered for the last `tombstones` deletes.
     std::uint64_t tombstone(Relation relation, std::string_view key) const;
     void set_tombstone(Relation relation, std::string_view key, std::uint64_t version);
 
-    /// Calls visit(Row&) for the rows of one relation under one holding; visit may erase or move the row that it is given.
+    /// Calls visit(Row&) for the rows of one relation under one holding; visit may erase or move
+    /// the row that it is given.
     template <class Visit>
     void for_each_held(HoldingId id, Relation relation, Visit&& visit) const {
         std::uint32_t next = holdings_.at(id).rows[static_cast<std::size_t>(relation)].first;
@@ -97,10 +103,12 @@ public:
                 visit(*row);
     }
 
-    // -- reading in pages. The first page costs no more than its rows: a snapshot is the generation and a place, and rows that
-    // leave behind that place are kept for the cursor while it is open. A page holds up to `rows_max` rows and some megabytes, and
-    // looks at a bounded number of others, so it may be short, even empty, and still not the last.
-    RowPage first_page(const RowFilter& filter, std::size_t rows_max, Generation now, std::uint64_t now_ms);
+    // -- reading in pages. The first page costs no more than its rows: a snapshot is the generation
+    // and a place, and rows that leave behind that place are kept for the cursor while it is open.
+    // A page holds up to `rows_max` rows and some megabytes, and looks at a bounded number of
+    // others, so it may be short, even empty, and still not the last.
+    RowPage
+    first_page(const RowFilter& filter, std::size_t rows_max, Generation now, std::uint64_t now_ms);
     /// `cursor_expired` where the cursor is not there (any more).
     Result<RowPage> next_page(std::string_view cursor, std::size_t rows_max, std::uint64_t now_ms);
     /// Gives up cursors that nobody has asked for `cursor_idle_ms`.
@@ -111,8 +119,9 @@ public:
 private:
     static constexpr std::size_t shard_count = 1'024;
     static constexpr std::size_t chunk_size = 4'096;
-    static constexpr std::size_t examined_max = 65'536;                      // slots that one page looks at
-    static constexpr std::size_t page_bytes_max = std::size_t{4} << 20; // of rows; one row may be more
+    static constexpr std::size_t examined_max = 65'536; // slots that one page looks at
+    static constexpr std::size_t page_bytes_max = std::size_t{4}
+                                                  << 20; // of rows; one row may be more
 
     struct Shard {
         struct Entry {
@@ -136,10 +145,10 @@ private:
     struct Cursor {
         RowFilter filter;
         Generation generation = 0;
-        std::uint32_t position = 0;  // slots before it were served
-        std::vector<RowPtr> kept;    // left the store before they were served
+        std::uint32_t position = 0; // slots before it were served
+        std::vector<RowPtr> kept;   // left the store before they were served
         std::uint64_t used_ms = 0;
-        std::uint64_t used = 0;      // order of use
+        std::uint64_t used = 0; // order of use
     };
 
     Slots& of(Relation relation) noexcept { return slots_[static_cast<std::size_t>(relation)]; }

@@ -84,8 +84,8 @@ void port_uses(std::string_view bytes, std::string_view bridge, Uses& uses) {
     uses.provides.push_back({Named::Kind::port, bridge, keep(uses, row.name()), 0});
     if (row.peer().empty())
         return;
-    const std::string_view ours = keep(uses, row.name() + ">" + row.peer());
-    const std::string_view theirs = keep(uses, row.peer() + ">" + row.name());
+    const std::string_view ours = keep(uses, patch_name(row.name(), row.peer()));
+    const std::string_view theirs = keep(uses, patch_name(row.peer(), row.name()));
     uses.provides.push_back({Named::Kind::patch, {}, ours, 0});
     uses.mentions.push_back({{Named::Kind::patch, {}, theirs, 0}, false, "peer"});
 }
@@ -103,7 +103,9 @@ Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning) 
     if (!key.bridge.empty())
         uses.mentions.push_back({{Named::Kind::bridge, {}, key.bridge, 0}, false, "bridge"});
     switch (relation) {
-    case Relation::port: port_uses(bytes, key.bridge, uses); break;
+    case Relation::port:
+        port_uses(bytes, key.bridge, uses);
+        break;
     case Relation::table:
     case Relation::flow:
         uses.provides.push_back({Named::Kind::table, key.bridge, {}, key.number});
@@ -115,7 +117,8 @@ Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning) 
         uses.provides.push_back({Named::Kind::meter, key.bridge, {}, key.number});
         break;
     case Relation::bridge:
-    case Relation::count_: break;
+    case Relation::count_:
+        break;
     }
     if (meaning == nullptr)
         return uses;

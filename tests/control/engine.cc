@@ -5,14 +5,16 @@
 #include "pipeline/rule_counters.hh"
 
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
 
 #include <algorithm>
+#include <spdlog/sinks/ostream_sink.h>
 
 namespace weft::test {
 
 FakeBackend::FakeBackend(Tables& of)
-    : tables{of}, worker_{std::make_unique<PipelineWorker>(of.worker_counters(0))}, burst_{std::make_unique<Burst>()} {}
+    : tables{of},
+      worker_{std::make_unique<PipelineWorker>(of.worker_counters(0))},
+      burst_{std::make_unique<Burst>()} {}
 
 bool FakeBackend::passed(Generation generation, std::vector<WorkerId>* laggards) {
     if (!hold_workers || generation <= held_at)
@@ -34,12 +36,17 @@ void FakeBackend::set_hold(PortId port, bool hold) {
     calls.push_back((hold ? "hold " : "unhold ") + std::string{tables.port_name(port)});
 }
 Result<void> FakeBackend::release(PortId port, std::uint64_t packets) {
-    calls.push_back("release " + std::string{tables.port_name(port)} + " " + std::to_string(packets));
+    calls.push_back(
+        "release " + std::string{tables.port_name(port)} + " " + std::to_string(packets)
+    );
     return Result<void>::Base{};
 }
 
 std::uint64_t FakeBackend::packet_out(
-    PortId ingress, BridgeId, std::shared_ptr<const Program> actions, std::span<const std::byte> packet
+    PortId ingress,
+    BridgeId,
+    std::shared_ptr<const Program> actions,
+    std::span<const std::byte> packet
 ) {
     calls.push_back("packet_out " + run(ingress, {packet.begin(), packet.end()}, actions.get()));
     packet_outs_.push_back(next_ticket_);
@@ -53,7 +60,8 @@ std::uint64_t FakeBackend::trace(PortId ingress, BridgeId, std::span<const std::
     return next_ticket_++;
 }
 
-std::string FakeBackend::run(PortId ingress, const Bytes& bytes, const Program* actions, Story* story) {
+std::string
+FakeBackend::run(PortId ingress, const Bytes& bytes, const Program* actions, Story* story) {
     OwnedPacket owned{bytes};
     Burst& burst = *burst_;
     burst.count = 1;
@@ -68,11 +76,14 @@ std::string FakeBackend::run(PortId ingress, const Bytes& bytes, const Program* 
         process_with(burst, *actions, tables.world(), *worker_);
     worker_->story = nullptr;
     if (story == nullptr)
-        learned_.insert(learned_.end(), burst.learned.begin(), burst.learned.begin() + burst.learned_count);
+        learned_.insert(
+            learned_.end(), burst.learned.begin(), burst.learned.begin() + burst.learned_count
+        );
     if (burst.effects.first[0] == Effect::none)
         return "drop " + std::string{name(burst.why[0])};
     std::string out;
-    for (std::uint16_t at = burst.effects.first[0]; at != Effect::none; at = burst.effects.effect[at].next) {
+    for (std::uint16_t at = burst.effects.first[0]; at != Effect::none;
+         at = burst.effects.effect[at].next) {
         const Effect& effect = burst.effects.effect[at];
         out += out.empty() ? "" : " ";
         if (effect.kind == Effect::Kind::drop) {
@@ -109,11 +120,14 @@ void FakeBackend::deliver(BackendEvents& events) {
 // -- the engine
 
 Engine::Engine(SwitchConfig config, TableLimits limits)
-    : tables{std::make_unique<Tables>(limits, 2, reclaimer, 0x5eed)}, backend{std::make_unique<FakeBackend>(*tables)} {
+    : tables{std::make_unique<Tables>(limits, 2, reclaimer, 0x5eed)},
+      backend{std::make_unique<FakeBackend>(*tables)} {
     config.node = "node-1";
     config.version = "test";
     config.tables = limits;
-    config.log = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_));
+    config.log = std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_)
+    );
     engine = std::make_unique<Switch>(std::move(config), *tables, *backend);
 }
 
@@ -123,12 +137,13 @@ Engine::~Engine() {
     reclaimer.run_all();
 }
 
-Controller Engine::connect(const std::string& name) { return {*this, name}; }
+Controller Engine::connect(const std::string& name) {
+    return {*this, name};
+}
 
 void Engine::settle() {
     backend->deliver(*engine);
-    for (int i = 0; i < 10'000 && engine->poll() == 0; ++i) {
-    }
+    for (int i = 0; i < 10'000 && engine->poll() == 0; ++i) {}
     reclaimer.run_all();
 }
 
@@ -140,12 +155,14 @@ void Engine::state(
     std::string_view name, std::string word, bool link, std::string error, std::string_view bridge
 ) {
     engine->port_changed(
-        port(name, bridge), {.state = std::move(word), .error = std::move(error), .link = link, .mac = 0x020000000001}
+        port(name, bridge),
+        {.state = std::move(word), .error = std::move(error), .link = link, .mac = 0x020000000001}
     );
     settle();
 }
 
-std::string Engine::sends(std::string_view name, const PacketSpec& packet, std::string_view bridge) {
+std::string
+Engine::sends(std::string_view name, const PacketSpec& packet, std::string_view bridge) {
     std::string out = backend->run(port(name, bridge), packet.bytes());
     settle();
     return out;
@@ -154,13 +171,16 @@ std::string Engine::sends(std::string_view name, const PacketSpec& packet, std::
 // -- controllers
 
 Controller::Controller(Engine& engine, const std::string& name)
-    : session{std::make_unique<LocalSession>(engine.next_session_++)}, engine_{&engine} {
+    : session{std::make_unique<LocalSession>(engine.next_session_++)},
+      engine_{&engine} {
     engine.engine->connected(*session);
     if (!name.empty())
         ask(R"({"hello": {"id": "hello", "client": ")" + name + R"("}})");
 }
 
-Controller::~Controller() { disconnect(); }
+Controller::~Controller() {
+    disconnect();
+}
 
 void Controller::disconnect() {
     if (session)
@@ -168,7 +188,9 @@ void Controller::disconnect() {
     session.reset();
 }
 
-void Controller::send(std::string_view json) { session->line(*engine_->engine, json); }
+void Controller::send(std::string_view json) {
+    session->line(*engine_->engine, json);
+}
 
 std::vector<control::Reply> Controller::take() {
     engine_->settle();
@@ -189,10 +211,10 @@ control::Reply Controller::ask(std::string_view json) {
 }
 
 std::string Controller::says(std::string_view id, std::string_view ops, std::string_view more) {
-    return in_short(ask(
-        R"({"transaction": {"id": ")" + std::string{id} + R"(", )" + std::string{more} + (more.empty() ? "" : ", ") +
-        R"("ops": [)" + std::string{ops} + "]}}"
-    ));
+    return in_short(
+        ask(R"({"transaction": {"id": ")" + std::string{id} + R"(", )" + std::string{more} +
+            (more.empty() ? "" : ", ") + R"("ops": [)" + std::string{ops} + "]}}")
+    );
 }
 
 std::vector<control::Reply> Controller::get(std::string_view relation, std::string_view more) {
@@ -200,8 +222,8 @@ std::vector<control::Reply> Controller::get(std::string_view relation, std::stri
     std::string cursor;
     do {
         pages.push_back(ask(
-            R"({"get": {"id": "get", "relation": ")" + std::string{relation} + R"(", "cursor": ")" + cursor + "\"" +
-            (more.empty() ? "" : ", ") + std::string{more} + "}}"
+            R"({"get": {"id": "get", "relation": ")" + std::string{relation} + R"(", "cursor": ")" +
+            cursor + "\"" + (more.empty() ? "" : ", ") + std::string{more} + "}}"
         ));
         cursor = pages.back().rows().cursor();
     } while (!cursor.empty());
@@ -219,7 +241,9 @@ std::string Controller::rows(std::string_view relation, std::string_view more) {
                 line = row.row().flow().match() + " -> " + row.row().flow().actions();
             else
                 line = to_json(row.row());
-            lines.insert(line + " [" + row.owner() + (row.scope().empty() ? "" : "/" + row.scope()) + "]");
+            lines.insert(
+                line + " [" + row.owner() + (row.scope().empty() ? "" : "/" + row.scope()) + "]"
+            );
         }
     }
     std::string out;
@@ -250,7 +274,8 @@ std::string in_short(const control::Reply& reply) {
                std::to_string(ack.unchanged()) + (ack.dup() ? " dup" : "");
     }
     if (reply.has_nak())
-        return "nak " + reply.nak().code() + (reply.nak().has_op() ? " op " + std::to_string(reply.nak().op()) : "");
+        return "nak " + reply.nak().code() +
+               (reply.nak().has_op() ? " op " + std::to_string(reply.nak().op()) : "");
     if (reply.has_done())
         return "done";
     if (reply.has_barrier())
@@ -264,7 +289,8 @@ std::string in_short(const control::Event& event) {
     if (event.has_commit())
         return "commit " + event.commit().client() + " " + event.commit().id();
     if (event.has_flow_expired())
-        return "expired " + event.flow_expired().reason() + " " + event.flow_expired().flow().match() + " packets " +
+        return "expired " + event.flow_expired().reason() + " " +
+               event.flow_expired().flow().match() + " packets " +
                std::to_string(event.flow_expired().packets());
     if (event.has_mac_learned())
         return "mac " + event.mac_learned().mac() + " at " + event.mac_learned().port();
@@ -273,7 +299,8 @@ std::string in_short(const control::Event& event) {
     if (event.has_limit())
         return "limit " + event.limit().limit();
     if (event.has_gap())
-        return "gap " + std::to_string(event.gap().first()) + ".." + std::to_string(event.gap().last());
+        return "gap " + std::to_string(event.gap().first()) + ".." +
+               std::to_string(event.gap().last());
     return to_json(event);
 }
 
@@ -287,16 +314,24 @@ std::string json_text(std::string_view text) {
 } // namespace
 
 std::string flow(
-    int weight, int table, int priority, std::string_view match, std::string_view actions, std::string_view more
+    int weight,
+    int table,
+    int priority,
+    std::string_view match,
+    std::string_view actions,
+    std::string_view more
 ) {
-    return R"({"weight": )" + std::to_string(weight) + R"(, "flow": {"table": )" + std::to_string(table) +
-           R"(, "priority": )" + std::to_string(priority) + R"(, "match": )" + json_text(match) + R"(, "actions": )" +
-           json_text(actions) + (more.empty() ? "" : ", ") + std::string{more} + "}}";
+    return R"({"weight": )" + std::to_string(weight) + R"(, "flow": {"table": )" +
+           std::to_string(table) + R"(, "priority": )" + std::to_string(priority) +
+           R"(, "match": )" + json_text(match) + R"(, "actions": )" + json_text(actions) +
+           (more.empty() ? "" : ", ") + std::string{more} + "}}";
 }
 
 std::string port_row(int weight, std::string_view name, std::string_view more) {
     return R"({"weight": )" + std::to_string(weight) + R"(, "port": {"name": )" + json_text(name) +
-           (more.find("peer") != std::string_view::npos ? "" : R"(, "devargs": "net_)" + std::string{name} + "\"") +
+           (more.find("peer") != std::string_view::npos
+                ? ""
+                : R"(, "devargs": "net_)" + std::string{name} + "\"") +
            (more.empty() ? "" : ", ") + std::string{more} + "}}";
 }
 

@@ -1,5 +1,5 @@
-// The engine with real tables and a dataplane that is played: devices come up when the test says so, packets run through the real
-// walks, workers pass generations at once unless held.
+// The engine with real tables and a dataplane that is played: devices come up when the test says
+// so, packets run through the real walks, workers pass generations at once unless held.
 #pragma once
 
 #include "control/ports_backend.hh"
@@ -31,9 +31,13 @@ public:
     void set_hold(PortId port, bool hold) override;
     Result<void> release(PortId port, std::uint64_t packets) override;
     std::uint64_t packet_out(
-        PortId ingress, BridgeId bridge, std::shared_ptr<const Program> actions, std::span<const std::byte> packet
+        PortId ingress,
+        BridgeId bridge,
+        std::shared_ptr<const Program> actions,
+        std::span<const std::byte> packet
     ) override;
-    std::uint64_t trace(PortId ingress, BridgeId bridge, std::span<const std::byte> packet) override;
+    std::uint64_t
+    trace(PortId ingress, BridgeId bridge, std::span<const std::byte> packet) override;
     std::uint64_t now_ms() const override { return clock_ms; }
     bool manual_clock() const override { return true; }
     void advance_clock(std::uint64_t ms) override { clock_ms += ms; }
@@ -42,16 +46,18 @@ public:
     PortReport port_report(PortId) const override { return {}; }
 
     /// Runs one packet and tells what happened: "p2", "p2 p3", "drop no_match", "punt".
-    std::string run(PortId ingress, const Bytes& bytes, const Program* actions = nullptr, Story* story = nullptr);
+    std::string
+    run(PortId ingress, const Bytes& bytes, const Program* actions = nullptr, Story* story = nullptr
+    );
     /// Hands over what workers would have reported since the last call.
     void deliver(BackendEvents& events);
 
     Tables& tables;
     std::uint64_t clock_ms = 1'000;
     Generation published = 0;
-    bool hold_workers = false;       // worker 1 passes nothing from here on
+    bool hold_workers = false; // worker 1 passes nothing from here on
     Generation held_at = 0;
-    std::vector<std::string> calls;  // "open p1 net_null0", "close p1" ...
+    std::vector<std::string> calls; // "open p1 net_null0", "close p1" ...
     std::map<PortId, DeviceSpec> devices;
 
 private:
@@ -81,10 +87,15 @@ public:
     Controller connect(const std::string& name = "");
     /// Delivers backend events, polls until nothing is due, ends grace periods.
     void settle();
-    void port_up(std::string_view port, std::string_view bridge = "main") { state(port, "up", true, "", bridge); }
+    void port_up(std::string_view port, std::string_view bridge = "main") {
+        state(port, "up", true, "", bridge);
+    }
     void port_down(std::string_view port) { state(port, "down", false, ""); }
-    void port_failed(std::string_view port, std::string error) { state(port, "failed", false, std::move(error)); }
-    std::string sends(std::string_view port, const PacketSpec& packet, std::string_view bridge = "main");
+    void port_failed(std::string_view port, std::string error) {
+        state(port, "failed", false, std::move(error));
+    }
+    std::string
+    sends(std::string_view port, const PacketSpec& packet, std::string_view bridge = "main");
     PortId port(std::string_view name, std::string_view bridge = "main");
     std::string log() const { return log_.str(); }
 
@@ -95,7 +106,13 @@ public:
 
 private:
     friend class Controller;
-    void state(std::string_view port, std::string word, bool link, std::string error, std::string_view bridge = "main");
+    void state(
+        std::string_view port,
+        std::string word,
+        bool link,
+        std::string error,
+        std::string_view bridge = "main"
+    );
     std::ostringstream log_;
     std::uint64_t next_session_ = 1;
 };
@@ -110,7 +127,8 @@ public:
 
     /// The one reply to a request; what is answered later is waited for.
     control::Reply ask(std::string_view json);
-    /// A transaction in short: "ack +1 -0 =0", "ack +1 -0 =0 dup", "nak key_conflict op 1". `more`: further members.
+    /// A transaction in short: "ack +1 -0 =0", "ack +1 -0 =0 dup", "nak key_conflict op 1". `more`:
+    /// further members.
     std::string says(std::string_view id, std::string_view ops, std::string_view more = "");
     std::vector<control::Reply> get(std::string_view relation, std::string_view more = "");
     /// Rows of a relation in short, one a line, sorted.
@@ -133,7 +151,14 @@ private:
 std::string in_short(const control::Reply& reply);
 std::string in_short(const control::Event& event);
 /// {"weight": W, "flow": {...}}
-std::string flow(int weight, int table, int priority, std::string_view match, std::string_view actions, std::string_view more = "");
+std::string flow(
+    int weight,
+    int table,
+    int priority,
+    std::string_view match,
+    std::string_view actions,
+    std::string_view more = ""
+);
 std::string port_row(int weight, std::string_view name, std::string_view more = "");
 
 } // namespace weft::test

@@ -1,5 +1,4 @@
 #include "control/events.hh"
-
 #include "tests/control/engine.hh"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,5 @@
-#include "control/rows/store.hh"
-
 #include "control/rows/references.hh"
+#include "control/rows/store.hh"
 
 #include <gtest/gtest.h>
 
@@ -30,7 +29,8 @@ RowPtr make(const std::string& bytes, Generation generation = 1) {
 
 Row* find(const RowStore& store, std::uint32_t priority) {
     const std::string bytes = bytes_of(priority);
-    const std::string_view key = std::string_view{bytes}.substr(0, key_bytes(Relation::flow, bytes));
+    const std::string_view key =
+        std::string_view{bytes}.substr(0, key_bytes(Relation::flow, bytes));
     return store.find(Relation::flow, key, key_hash(Relation::flow, key));
 }
 
@@ -140,7 +140,8 @@ TEST_F(Store, pages_are_one_snapshot_while_rows_come_and_go) {
             change();
             page = *store.next_page(page.cursor, 7, 0);
         }
-        EXPECT_EQ(seen, (std::multiset<std::uint32_t>{snapshot.begin(), snapshot.end()})) << "round " << seed;
+        EXPECT_EQ(seen, (std::multiset<std::uint32_t>{snapshot.begin(), snapshot.end()}))
+            << "round " << seed;
     }
 }
 
@@ -169,11 +170,23 @@ TEST_F(Store, a_new_cursor_takes_the_place_of_the_longest_unused) {
 TEST_F(Store, filters_by_what_keys_and_holders_say) {
     add(1, 1, "a");
     add(2, 1, "b");
-    EXPECT_EQ(read(store_.first_page({.relation = Relation::flow, .scope = "a"}, 10, 1, 0), 10).size(), 1u);
-    EXPECT_EQ(read(store_.first_page({.relation = Relation::flow, .owner = "c"}, 10, 1, 0), 10).size(), 2u);
-    EXPECT_EQ(read(store_.first_page({.relation = Relation::flow, .owner = "d"}, 10, 1, 0), 10).size(), 0u);
-    EXPECT_EQ(read(store_.first_page({.relation = Relation::flow, .bridge = "main"}, 10, 1, 0), 10).size(), 2u);
-    EXPECT_EQ(read(store_.first_page({.relation = Relation::flow, .number = 1}, 10, 1, 0), 10).size(), 0u);
+    EXPECT_EQ(
+        read(store_.first_page({.relation = Relation::flow, .scope = "a"}, 10, 1, 0), 10).size(), 1u
+    );
+    EXPECT_EQ(
+        read(store_.first_page({.relation = Relation::flow, .owner = "c"}, 10, 1, 0), 10).size(), 2u
+    );
+    EXPECT_EQ(
+        read(store_.first_page({.relation = Relation::flow, .owner = "d"}, 10, 1, 0), 10).size(), 0u
+    );
+    EXPECT_EQ(
+        read(store_.first_page({.relation = Relation::flow, .bridge = "main"}, 10, 1, 0), 10)
+            .size(),
+        2u
+    );
+    EXPECT_EQ(
+        read(store_.first_page({.relation = Relation::flow, .number = 1}, 10, 1, 0), 10).size(), 0u
+    );
     EXPECT_EQ(read(store_.first_page({.relation = Relation::port}, 10, 1, 0), 10).size(), 0u);
 }
 

@@ -12,9 +12,13 @@ struct Rows {
     std::string relation, one, other, elsewhere, bad, key;
 };
 
-std::string op(std::string_view weight, std::string_view relation, std::string_view row, std::string_view more = "") {
-    return "{" + std::string{weight} + ", " + std::string{more} + (more.empty() ? "" : ", ") + "\"" +
-           std::string{relation} + "\": " + std::string{row} + "}";
+std::string
+op(std::string_view weight,
+   std::string_view relation,
+   std::string_view row,
+   std::string_view more = "") {
+    return "{" + std::string{weight} + ", " + std::string{more} + (more.empty() ? "" : ", ") +
+           "\"" + std::string{relation} + "\": " + std::string{row} + "}";
 }
 const std::string plus = R"("weight": 1)";
 const std::string minus = R"("weight": -1)";
@@ -30,7 +34,8 @@ protected:
 
     Engine engine_;
     Controller client_ = engine_.connect("c");
-    const std::string &one_ = GetParam().one, &other_ = GetParam().other, &elsewhere_ = GetParam().elsewhere;
+    const std::string &one_ = GetParam().one, &other_ = GetParam().other,
+                      &elsewhere_ = GetParam().elsewhere;
 };
 
 TEST_P(EveryRelation, a_row_comes_and_goes_and_repeats_change_nothing) {
@@ -58,11 +63,15 @@ TEST_P(EveryRelation, a_key_changes_its_value_in_either_order_of_ops) {
 }
 
 TEST_P(EveryRelation, two_values_of_one_key_are_refused_and_nothing_is_applied) {
-    EXPECT_EQ(client_.says("1", add(elsewhere_) + "," + add(one_) + "," + add(other_)), "nak key_conflict op 2");
+    EXPECT_EQ(
+        client_.says("1", add(elsewhere_) + "," + add(one_) + "," + add(other_)),
+        "nak key_conflict op 2"
+    );
     EXPECT_EQ(client_.rows(GetParam().relation), "");
     client_.says("2", add(one_));
     EXPECT_EQ(client_.says("3", add(elsewhere_) + "," + add(other_)), "nak key_conflict op 1");
-    EXPECT_EQ(client_.says("4", remove(other_)), "nak key_conflict op 0") << "removes another value than the one there";
+    EXPECT_EQ(client_.says("4", remove(other_)), "nak key_conflict op 0")
+        << "removes another value than the one there";
 }
 
 TEST_P(EveryRelation, an_upsert_replaces_and_a_delete_needs_the_key_alone) {
@@ -76,10 +85,13 @@ TEST_P(EveryRelation, an_upsert_replaces_and_a_delete_needs_the_key_alone) {
 
 TEST_P(EveryRelation, a_bad_row_is_refused_with_its_index) {
     EXPECT_EQ(client_.says("1", add(one_) + "," + add(GetParam().bad)).substr(0, 4), "nak ");
-    const control::Reply reply =
-        client_.ask(R"({"transaction": {"id": "2", "ops": [)" + add(one_) + "," + add(GetParam().bad) + "]}}");
+    const control::Reply reply = client_.ask(
+        R"({"transaction": {"id": "2", "ops": [)" + add(one_) + "," + add(GetParam().bad) + "]}}"
+    );
     EXPECT_EQ(reply.nak().op(), 1u);
-    EXPECT_EQ(reply.nak().path().substr(0, GetParam().relation.size() + 1), GetParam().relation + ".");
+    EXPECT_EQ(
+        reply.nak().path().substr(0, GetParam().relation.size() + 1), GetParam().relation + "."
+    );
     EXPECT_EQ(client_.rows(GetParam().relation), "");
 }
 
@@ -132,7 +144,9 @@ TEST_P(EveryRelation, versions_only_grow) {
     EXPECT_EQ(client_.says("1", versioned(one_, 5)), "ack +1 -0 =0");
     EXPECT_EQ(client_.says("2", versioned(one_, 5)), "ack +0 -0 =1");
     EXPECT_EQ(client_.says("3", versioned(one_, 4)), "nak stale_version op 0");
-    EXPECT_EQ(client_.says("4", remove(one_) + "," + versioned(other_, 5)), "nak stale_version op 1");
+    EXPECT_EQ(
+        client_.says("4", remove(one_) + "," + versioned(other_, 5)), "nak stale_version op 1"
+    );
     EXPECT_EQ(client_.says("5", remove(one_) + "," + versioned(other_, 6)), "ack +1 -1 =0");
     EXPECT_EQ(client_.says("6", remove(other_)), "ack +0 -1 =0");
     EXPECT_EQ(client_.says("7", versioned(one_, 6)), "nak stale_version op 0") << "deleted at 6";
@@ -150,26 +164,51 @@ TEST_P(EveryRelation, there_and_back_gives_the_same_digest) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    relations, EveryRelation,
+    relations,
+    EveryRelation,
     testing::Values(
-        Rows{"bridge", R"({"name": "b1"})", R"({"name": "b1", "mac_limit": 5})", R"({"name": "b2"})",
-             R"({"name": "b\"1"})", R"({"name": "b1"})"},
-        Rows{"port", R"({"name": "p1", "devargs": "net_null0"})", R"({"name": "p1", "devargs": "net_null1"})",
-             R"({"name": "p2", "devargs": "net_null2"})", R"({"name": "p1"})", R"({"name": "p1"})"},
-        Rows{"table", R"({"table": 3, "name": "acl"})", R"({"table": 3, "miss": "output(\"p1\");"})", R"({"table": 4})",
-             R"({"table": 3, "miss": "outpt(1);"})", R"({"table": 3})"},
-        Rows{"flow", R"({"table": 1, "match": "ip4", "actions": "drop;"})",
-             R"({"table": 1, "match": "ip4", "actions": "output(\"p1\");"})",
-             R"({"table": 1, "match": "ip6", "actions": "drop;"})", R"({"match": "ip4 &&", "actions": "drop;"})",
-             R"({"table": 1, "match": "ip4"})"},
-        Rows{"group", R"({"group": 1, "type": "all"})",
-             R"({"group": 1, "type": "indirect", "buckets": [{"actions": "output(\"p1\");"}]})",
-             R"({"group": 2, "type": "select", "buckets": [{"weight": 3, "actions": "output(\"p1\");"}]})",
-             R"({"group": 1, "type": "none"})", R"({"group": 1})"},
-        Rows{"meter", R"({"meter": 1, "unit": "kbps", "bands": [{"rate": 1000}]})",
-             R"({"meter": 1, "unit": "kbps", "bands": [{"rate": 2000}]})",
-             R"({"meter": 2, "unit": "pktps", "bands": [{"rate": 10, "burst": 5}]})",
-             R"({"meter": 1, "unit": "bananas", "bands": [{"rate": 1}]})", R"({"meter": 1})"}
+        Rows{
+            "bridge",
+            R"({"name": "b1"})",
+            R"({"name": "b1", "mac_limit": 5})",
+            R"({"name": "b2"})",
+            R"({"name": "b\"1"})",
+            R"({"name": "b1"})"},
+        Rows{
+            "port",
+            R"({"name": "p1", "devargs": "net_null0"})",
+            R"({"name": "p1", "devargs": "net_null1"})",
+            R"({"name": "p2", "devargs": "net_null2"})",
+            R"({"name": "p1"})",
+            R"({"name": "p1"})"},
+        Rows{
+            "table",
+            R"({"table": 3, "name": "acl"})",
+            R"({"table": 3, "miss": "output(\"p1\");"})",
+            R"({"table": 4})",
+            R"({"table": 3, "miss": "outpt(1);"})",
+            R"({"table": 3})"},
+        Rows{
+            "flow",
+            R"({"table": 1, "match": "ip4", "actions": "drop;"})",
+            R"({"table": 1, "match": "ip4", "actions": "output(\"p1\");"})",
+            R"({"table": 1, "match": "ip6", "actions": "drop;"})",
+            R"({"match": "ip4 &&", "actions": "drop;"})",
+            R"({"table": 1, "match": "ip4"})"},
+        Rows{
+            "group",
+            R"({"group": 1, "type": "all"})",
+            R"({"group": 1, "type": "indirect", "buckets": [{"actions": "output(\"p1\");"}]})",
+            R"({"group": 2, "type": "select", "buckets": [{"weight": 3, "actions": "output(\"p1\");"}]})",
+            R"({"group": 1, "type": "none"})",
+            R"({"group": 1})"},
+        Rows{
+            "meter",
+            R"({"meter": 1, "unit": "kbps", "bands": [{"rate": 1000}]})",
+            R"({"meter": 1, "unit": "kbps", "bands": [{"rate": 2000}]})",
+            R"({"meter": 2, "unit": "pktps", "bands": [{"rate": 10, "burst": 5}]})",
+            R"({"meter": 1, "unit": "bananas", "bands": [{"rate": 1}]})",
+            R"({"meter": 1})"}
     ),
     [](const auto& instance) { return instance.param.relation; }
 );
@@ -179,19 +218,36 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Transaction, spelling_never_makes_another_row) {
     Engine engine;
     Controller client = engine.connect("c");
-    EXPECT_EQ(client.says("1", flow(1, 0, 5, "ip4.dst==10.0.0.1&&tcp", "output( \"p1\" );")), "ack +1 -0 =0");
-    EXPECT_EQ(client.says("2", flow(1, 0, 5, "tcp && (ip4.dst == 10.0.0.1)", "output(\"p1\");")), "ack +0 -0 =1");
-    EXPECT_EQ(client.says("3", op(minus, "flow", R"({"bridge": "main", "priority": 5, "match": "tcp && ip4.dst == 10.0.0.1/32", "actions": "output(\"p1\");"})")), "ack +0 -1 =0");
+    EXPECT_EQ(
+        client.says("1", flow(1, 0, 5, "ip4.dst==10.0.0.1&&tcp", "output( \"p1\" );")),
+        "ack +1 -0 =0"
+    );
+    EXPECT_EQ(
+        client.says("2", flow(1, 0, 5, "tcp && (ip4.dst == 10.0.0.1)", "output(\"p1\");")),
+        "ack +0 -0 =1"
+    );
+    EXPECT_EQ(
+        client.says(
+            "3",
+            op(minus,
+               "flow",
+               R"({"bridge": "main", "priority": 5, "match": "tcp && ip4.dst == 10.0.0.1/32", "actions": "output(\"p1\");"})"
+            )
+        ),
+        "ack +0 -1 =0"
+    );
 }
 
 TEST(Transaction, a_repeated_id_is_answered_and_not_done_again) {
     Engine engine;
     Controller client = engine.connect("c");
     const std::string row = flow(1, 0, 5, "ip4", "drop;");
-    const control::Reply first = client.ask(R"({"transaction": {"id": "1", "ops": [)" + row + "]}}");
+    const control::Reply first =
+        client.ask(R"({"transaction": {"id": "1", "ops": [)" + row + "]}}");
     EXPECT_EQ(client.says("1", row), "ack +1 -0 =0 dup");
     EXPECT_EQ(client.says("1", flow(1, 0, 6, "ip4", "drop;")), "nak id_reused");
-    const control::Reply again = client.ask(R"({"transaction": {"id": "1", "ops": [)" + row + "]}}");
+    const control::Reply again =
+        client.ask(R"({"transaction": {"id": "1", "ops": [)" + row + "]}}");
     EXPECT_EQ(again.ack().generation(), first.ack().generation());
 
     client.disconnect();
@@ -222,15 +278,43 @@ TEST(Transaction, strict_names_what_is_not_there) {
     Controller client = engine.connect("c");
     client.says("0", port_row(1, "p1"));
     const std::string strict = R"("strict": true)";
-    EXPECT_EQ(client.says("1", flow(1, 0, 1, "ip4", "output(\"p1\");") + "," + flow(1, 0, 2, "ip4", "output(\"p77\");"), strict), "nak unknown_port op 1");
-    EXPECT_EQ(client.says("2", flow(1, 0, 1, "inport == \"p2\"", "drop;"), strict), "nak unknown_port op 0");
-    EXPECT_EQ(client.says("3", flow(1, 0, 1, "ip4", "group(4);"), strict), "nak unknown_group op 0");
-    EXPECT_EQ(client.says("4", flow(1, 0, 1, "ip4", "meter(4);"), strict), "nak unknown_meter op 0");
+    EXPECT_EQ(
+        client.says(
+            "1",
+            flow(1, 0, 1, "ip4", "output(\"p1\");") + "," +
+                flow(1, 0, 2, "ip4", "output(\"p77\");"),
+            strict
+        ),
+        "nak unknown_port op 1"
+    );
+    EXPECT_EQ(
+        client.says("2", flow(1, 0, 1, "inport == \"p2\"", "drop;"), strict),
+        "nak unknown_port op 0"
+    );
+    EXPECT_EQ(
+        client.says("3", flow(1, 0, 1, "ip4", "group(4);"), strict), "nak unknown_group op 0"
+    );
+    EXPECT_EQ(
+        client.says("4", flow(1, 0, 1, "ip4", "meter(4);"), strict), "nak unknown_meter op 0"
+    );
     EXPECT_EQ(client.says("5", flow(1, 0, 1, "ip4", "goto(9);"), strict), "nak unknown_table op 0");
-    EXPECT_EQ(client.says("6", flow(1, 0, 1, "ip4", "ct_clear;"), strict), "nak unsupported_action op 0");
+    EXPECT_EQ(
+        client.says("6", flow(1, 0, 1, "ip4", "ct_clear;"), strict), "nak unsupported_action op 0"
+    );
     EXPECT_EQ(client.rows("flow"), "");
-    EXPECT_EQ(client.says("7", flow(1, 0, 1, "ip4", "output(\"p2\"); goto(9);") + "," + flow(1, 9, 1, "1", "drop;") + "," + port_row(1, "p2"), strict), "ack +3 -0 =0") << "all of it comes together";
-    const control::Reply reply = client.ask(R"({"transaction": {"id": "8", "strict": true, "ops": [)" + flow(1, 0, 100, "ip6", "output(\"p3\");") + "]}}");
+    EXPECT_EQ(
+        client.says(
+            "7",
+            flow(1, 0, 1, "ip4", "output(\"p2\"); goto(9);") + "," + flow(1, 9, 1, "1", "drop;") +
+                "," + port_row(1, "p2"),
+            strict
+        ),
+        "ack +3 -0 =0"
+    ) << "all of it comes together";
+    const control::Reply reply = client.ask(
+        R"({"transaction": {"id": "8", "strict": true, "ops": [)" +
+        flow(1, 0, 100, "ip6", "output(\"p3\");") + "]}}"
+    );
     EXPECT_EQ(reply.nak().message(), "flow table 0 priority 100: port \"p3\" does not exist");
     EXPECT_EQ(reply.nak().path(), "flow.actions");
 }
@@ -272,7 +356,10 @@ TEST(Transaction, what_follows_a_part_that_did_not_decode_is_refused) {
     Engine engine;
     Controller client = engine.connect("c");
     client.says("1", flow(1, 0, 1, "ip4", "drop;"), R"("more": true)");
-    EXPECT_EQ(client.says("1", R"({"weight": 1, "flow": {"prio": 1}})", R"("more": true)"), "nak unknown_field op 0");
+    EXPECT_EQ(
+        client.says("1", R"({"weight": 1, "flow": {"prio": 1}})", R"("more": true)"),
+        "nak unknown_field op 0"
+    );
     EXPECT_EQ(client.says("1", flow(1, 0, 3, "ip4", "drop;")), "nak unknown_field");
     EXPECT_EQ(client.rows("flow"), "");
 }
@@ -302,7 +389,10 @@ TEST(Transaction, each_accepted_one_leaves_an_audit_line) {
     Controller client = engine.connect("c");
     client.says("t-7", flow(1, 0, 1, "ip4", "drop;"));
     client.says("t-8", flow(1, 0, 1, "ip4 &&", "drop;"));
-    EXPECT_NE(engine.log().find(R"(client="c" id="t-7" generation=2 added=1 removed=0 unchanged=0)"), std::string::npos) << engine.log();
+    EXPECT_NE(
+        engine.log().find(R"(client="c" id="t-7" generation=2 added=1 removed=0 unchanged=0)"),
+        std::string::npos
+    ) << engine.log();
     EXPECT_EQ(engine.log().find("t-8"), std::string::npos);
 }
 
@@ -310,7 +400,13 @@ TEST(Transaction, the_order_of_arrival_has_no_effect) {
     constexpr int rows = 300;
     std::vector<std::string> ops;
     for (int i = 0; i < rows; ++i)
-        ops.push_back(flow(1, i % 3, i % 7, "ip4.dst == 10.0.0." + std::to_string(i % 250) + " && tcp.dst == " + std::to_string(i), "output(\"p" + std::to_string(i % 5) + "\");"));
+        ops.push_back(flow(
+            1,
+            i % 3,
+            i % 7,
+            "ip4.dst == 10.0.0." + std::to_string(i % 250) + " && tcp.dst == " + std::to_string(i),
+            "output(\"p" + std::to_string(i % 5) + "\");"
+        ));
     for (int i = 0; i < 5; ++i)
         ops.push_back(port_row(1, "p" + std::to_string(i)));
     std::string expected;
@@ -338,20 +434,38 @@ TEST(Transaction, a_full_switch_takes_all_or_nothing) {
     for (int i = 0; i < 8; ++i)
         ops += (i == 0 ? "" : ",") + flow(1, 0, i, "ip4", "drop;");
     EXPECT_EQ(client.says("1", ops), "ack +8 -0 =0");
+    client.ask(R"({"watch": {"id": "w", "topics": ["limit"]}})");
     const std::string before = client.digests();
-    EXPECT_EQ(client.says("2", flow(1, 0, 20, "ip4", "drop;") + "," + flow(1, 0, 21, "ip4.dst == {1.0.0.1, 1.0.0.2}", "drop;")), "nak too_many_rules op 1");
+    EXPECT_EQ(
+        client.says(
+            "2",
+            flow(1, 0, 20, "ip4", "drop;") + "," +
+                flow(1, 0, 21, "ip4.dst == {1.0.0.1, 1.0.0.2}", "drop;")
+        ),
+        "nak too_many_rules op 1"
+    );
+    EXPECT_EQ(client.events(), (std::vector<std::string>{"limit rules"}));
     EXPECT_EQ(client.digests(), before);
     EXPECT_EQ(engine.tables->rules(), 8u);
-    EXPECT_EQ(client.says("3", flow(1, 0, 20, "ip4", "drop;") + "," + flow(1, 0, 21, "ip4", "drop;")), "ack +2 -0 =0");
+    EXPECT_EQ(
+        client.says("3", flow(1, 0, 20, "ip4", "drop;") + "," + flow(1, 0, 21, "ip4", "drop;")),
+        "ack +2 -0 =0"
+    );
 }
 
 TEST(Transaction, a_table_holds_its_rules_max) {
     Engine engine;
     Controller client = engine.connect("c");
     client.says("1", R"({"weight": 1, "table": {"table": 5, "rules_max": 2}})");
-    EXPECT_EQ(client.says("2", flow(1, 5, 1, "ip4", "drop;") + "," + flow(1, 5, 2, "ip4", "drop;")), "ack +2 -0 =0");
+    EXPECT_EQ(
+        client.says("2", flow(1, 5, 1, "ip4", "drop;") + "," + flow(1, 5, 2, "ip4", "drop;")),
+        "ack +2 -0 =0"
+    );
     EXPECT_EQ(client.says("3", flow(1, 5, 3, "ip4", "drop;")), "nak too_many_rules op 0");
-    EXPECT_EQ(client.says("4", flow(1, 5, 3, "ip4", "drop;") + "," + flow(-1, 5, 1, "ip4", "drop;")), "ack +1 -1 =0");
+    EXPECT_EQ(
+        client.says("4", flow(1, 5, 3, "ip4", "drop;") + "," + flow(-1, 5, 1, "ip4", "drop;")),
+        "ack +1 -1 =0"
+    );
 }
 
 TEST(Transaction, two_rows_cannot_have_one_port_number) {
@@ -359,14 +473,27 @@ TEST(Transaction, two_rows_cannot_have_one_port_number) {
     Controller client = engine.connect("c");
     EXPECT_EQ(client.says("1", port_row(1, "p1", R"("number": 7)")), "ack +1 -0 =0");
     EXPECT_EQ(client.says("2", port_row(1, "p2", R"("number": 7)")), "nak key_conflict op 0");
-    EXPECT_EQ(client.says("3", port_row(1, "p2", R"("number": 7)") + "," + port_row(-1, "p1", R"("number": 7)")), "ack +1 -1 =0");
-    EXPECT_EQ(client.says("4", port_row(1, "p3", R"("number": 9)") + "," + port_row(1, "p4", R"("number": 9)")), "nak key_conflict op 1");
+    EXPECT_EQ(
+        client.says(
+            "3", port_row(1, "p2", R"("number": 7)") + "," + port_row(-1, "p1", R"("number": 7)")
+        ),
+        "ack +1 -1 =0"
+    );
+    EXPECT_EQ(
+        client.says(
+            "4", port_row(1, "p3", R"("number": 9)") + "," + port_row(1, "p4", R"("number": 9)")
+        ),
+        "nak key_conflict op 1"
+    );
 }
 
 TEST(Transaction, only_clients_rows_can_be_written) {
     Engine engine;
     Controller client = engine.connect("c");
-    EXPECT_EQ(client.says("1", R"({"weight": 1, "port_status": {"name": "p1"}})"), "nak unknown_relation op 0");
+    EXPECT_EQ(
+        client.says("1", R"({"weight": 1, "port_status": {"name": "p1"}})"),
+        "nak unknown_relation op 0"
+    );
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 """weftctl as people and scripts use it: every command, every exit status."""
 import json
 import os
+import pty
 import subprocess
 
 import pytest
@@ -216,3 +217,22 @@ def test_the_way_of_rows_in_bulk(switch, tmp_path):
     done = switch.ctl("--client", "bulk", "apply", str(tmp_path / "rows"))
     assert objects(done.stdout)[-1]["ack"]["added"] == count
     assert len(switch.ctl("dump", "flow", "--json").stdout.splitlines()) == count
+
+
+def test_top_lives_on_a_terminal_until_q_is_pressed(loaded):
+    ours, theirs = pty.openpty()
+    top = subprocess.Popen([WEFTCTL, "--socket", loaded.socket, "top", "--interval-ms", "50"], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    while seen.count(b"no_match") < 3:  # three screens
+        seen += os.read(ours, 65536)
+    os.write(ours, b"q")
+    while True:  # to its end, which a terminal tells as an error
+        try:
+            if not os.read(ours, 65536):
+                break
+        except OSError:
+            break
+    os.close(ours)
+    assert top.wait(30) == 0
+    assert b"p1" in seen
