@@ -4,7 +4,6 @@
 #include "control/client_state.hh"
 
 #include <random>
-#include <spdlog/spdlog.h>
 
 namespace weft {
 
@@ -21,7 +20,6 @@ Switch::Switch(SwitchConfig config, Tables& tables, PortsBackend& backend)
     : config_{std::move(config)},
       tables_{tables},
       backend_{backend},
-      log_{config_.log ? config_.log : spdlog::default_logger()},
       epoch_{random_epoch()},
       rows_{config_.rows},
       lowering_{rows_, references_, tables_, config_.tables},
@@ -40,6 +38,11 @@ Switch::Switch(SwitchConfig config, Tables& tables, PortsBackend& backend)
 }
 
 Switch::~Switch() = default;
+
+void Switch::log(Severity severity, std::string_view line) const {
+    if (config_.log)
+        config_.log(severity, line);
+}
 
 // -- sessions
 

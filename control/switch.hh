@@ -4,6 +4,7 @@
 
 #include "control/events.hh"
 #include "control/expiry.hh"
+#include "control/log.hh"
 #include "control/lowering.hh"
 #include "control/macs.hh"
 #include "control/ports.hh"
@@ -17,10 +18,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
-#include <spdlog/logger.h>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -38,8 +39,8 @@ struct SwitchConfig {
     std::size_t ops_max = 1'048'576; // of one transaction, all parts together
     std::size_t transaction_bytes_max = std::size_t{256} << 20; // of rows of one transaction
     std::size_t waiting_max = 1'024; // requests of one session behind its large transaction
-    std::shared_ptr<spdlog::logger>
-        log{}; // audit lines and warnings; none: spdlog's default logger
+    std::function<void(Severity, std::string_view)>
+        log{}; // audit lines and warnings; none: nowhere
 };
 
 /// One per process, owned by the thread that runs the control socket; that thread makes every call.
@@ -124,6 +125,7 @@ private:
     bool answer_repeat(const To& to, const std::string& id, std::uint64_t content);
     std::optional<Fault> apply(NetChange& net, RowCount& counts);
     void publish(const std::vector<Applied>& applied, Generation generation);
+    void log(Severity severity, std::string_view line) const;
     void audit(std::string_view client, std::string_view id, const RowCount& counts);
     OwnerId owner_of(Client& client);
     std::shared_ptr<AcceptedIds> ids_of(Client& client);
@@ -169,7 +171,6 @@ private:
     SwitchConfig config_;
     Tables& tables_;
     PortsBackend& backend_;
-    std::shared_ptr<spdlog::logger> log_;
     std::uint64_t epoch_;
 
     RowStore rows_;

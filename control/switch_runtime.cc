@@ -3,7 +3,6 @@
 #include "control/field_text.hh"
 
 #include <algorithm>
-#include <spdlog/spdlog.h>
 
 namespace weft {
 
@@ -132,7 +131,7 @@ void Switch::answer_barriers() {
 }
 
 void Switch::tell_limit(std::string limit, std::uint64_t value, std::string message) {
-    log_->warn("{}", message);
+    log(Severity::warning, message);
     control::Event event;
     control::LimitReached& reached = *event.mutable_limit();
     reached.set_limit(std::move(limit));
@@ -148,7 +147,9 @@ void Switch::tell_full(const Fault& fault) {
     if (told_full_ms_ && now_ms - *told_full_ms_ < quiet_ms)
         return;
     told_full_ms_ = now_ms;
-    tell_limit(fault.code.substr(std::string_view{"too_many_"}.size()), rows_.count(), fault.message);
+    tell_limit(
+        fault.code.substr(std::string_view{"too_many_"}.size()), rows_.count(), fault.message
+    );
 }
 
 // -- the dataplane's events

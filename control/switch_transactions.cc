@@ -1,10 +1,8 @@
 // Transactions: put together from parts and slices, judged, made one generation.
+#include "base/check.hh" // last: its macro is a name that libraries use
 #include "control/client_state.hh"
 
 #include <bit>
-#include <spdlog/spdlog.h>
-
-#include "base/check.hh" // last: its macro is a name that libraries use
 
 namespace weft {
 
@@ -306,15 +304,11 @@ void Switch::publish(const std::vector<Applied>& applied, Generation generation)
 
 void Switch::audit(std::string_view client, std::string_view id, const RowCount& counts) {
     const Generation generation = tables_.generation();
-    log_->info(
-        "transaction client={} id={} generation={} added={} removed={} unchanged={}",
-        quoted(client),
-        quoted(id),
-        generation,
-        counts.added,
-        counts.removed,
-        counts.unchanged
-    );
+    log(Severity::info,
+        "transaction client=" + quoted(client) + " id=" + quoted(id) +
+            " generation=" + std::to_string(generation) + " added=" + std::to_string(counts.added) +
+            " removed=" + std::to_string(counts.removed) +
+            " unchanged=" + std::to_string(counts.unchanged));
     if (counts.added == 0 && counts.removed == 0)
         return;
     control::Event event;

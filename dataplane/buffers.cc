@@ -7,7 +7,8 @@ namespace weft {
 
 namespace {
 
-/// The chain's segments hold together what its first one says, and not one of them more than its buffer.
+/// The chain's segments hold together what its first one says, and not one of them more than its
+/// buffer.
 bool is_consistent(const rte_mbuf* buffer) noexcept {
     std::uint64_t bytes = 0;
     unsigned segments = 0;
@@ -75,8 +76,8 @@ std::uint32_t own_bytes(std::uint32_t bytes) noexcept {
     return bytes <= copy_whole_max ? bytes : head_bytes_least;
 }
 
-/// Moves bytes from the following segments into the room behind the head's; their buffers' descriptions are ours even where
-/// their bytes are shared.
+/// Moves bytes from the following segments into the room behind the head's; their buffers'
+/// descriptions are ours even where their bytes are shared.
 void pull_up(rte_mbuf* buffer) noexcept {
     const std::uint32_t wanted = std::min(head_bytes_least, buffer->pkt_len);
     while (buffer->data_len < wanted) {
@@ -115,7 +116,8 @@ void read_checksum_flags(const rte_mbuf& buffer, Packet& packet) noexcept {
         packet.l4_checksum = Checksum::verified;
     else if (l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD)
         packet.l4_checksum = Checksum::bad;
-    else if (l4 == RTE_MBUF_F_RX_L4_CKSUM_NONE) // right data, sum not in the packet: virtio's partial one
+    else if (l4 == RTE_MBUF_F_RX_L4_CKSUM_NONE) // right data, sum not in the packet: virtio's
+                                                // partial one
         packet.l4_checksum = Checksum::partial;
     const std::uint64_t l3 = buffer.ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
     if (l3 == RTE_MBUF_F_RX_IP_CKSUM_GOOD)

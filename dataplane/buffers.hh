@@ -4,15 +4,16 @@
 #include "base/lanes.hh"
 #include "pipeline/packet.hh"
 
+#include <rte_mbuf.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
-#include <rte_mbuf.h>
-
 namespace weft {
 
-/// This much of every packet, or all of it, lies in one piece that may be written (DESIGN, receive guarantee).
+/// This much of every packet, or all of it, lies in one piece that may be written (DESIGN, receive
+/// guarantee).
 inline constexpr std::uint32_t head_bytes_least = 256;
 /// Room in front of it for tags and tunnel headers.
 inline constexpr std::uint32_t headroom_least = 64;
@@ -48,13 +49,17 @@ inline void describe(rte_mbuf* buffer, Packet& packet) noexcept {
 /// What the device said of the checksums.
 void read_checksum_flags(const rte_mbuf& buffer, Packet& packet) noexcept;
 
-/// Makes the buffer keep the guarantee: bytes move up from the chain, or the head is copied. The result replaces `buffer`, which must
-/// not be used any more. Null where `pool` is empty or the chain contradicts itself (`malformed` says which); then it is freed.
+/// Makes the buffer keep the guarantee: bytes move up from the chain, or the head is copied. The
+/// result replaces `buffer`, which must not be used any more. Null where `pool` is empty or the
+/// chain contradicts itself (`malformed` says which); then it is freed.
 rte_mbuf* ready_head(rte_mbuf* buffer, rte_mempool* pool, bool& malformed) noexcept;
 
-/// A packet with a head of its own and the same bytes, at most `bytes_max` of them (0: all). Payload behind the head is shared and must
-/// not be written by anyone. Describes it in `copy`, with the offsets of the original. False where `pool` is empty.
-bool copy_packet(const Packet& original, std::uint32_t bytes_max, rte_mempool* pool, Packet& copy) noexcept;
+/// A packet with a head of its own and the same bytes, at most `bytes_max` of them (0: all).
+/// Payload behind the head is shared and must not be written by anyone. Describes it in `copy`,
+/// with the offsets of the original. False where `pool` is empty.
+bool copy_packet(
+    const Packet& original, std::uint32_t bytes_max, rte_mempool* pool, Packet& copy
+) noexcept;
 
 /// A packet of these bytes; null where `pool` is empty.
 rte_mbuf* make_packet(std::span<const std::byte> bytes, rte_mempool* pool) noexcept;
@@ -62,9 +67,8 @@ rte_mbuf* make_packet(std::span<const std::byte> bytes, rte_mempool* pool) noexc
 /// Brings the buffer to what the packet's description says after its head was edited.
 inline void sync_head(const Packet& packet) noexcept {
     rte_mbuf* const buffer = buffer_of(packet);
-    buffer->data_off = static_cast<std::uint16_t>(
-        packet.data - static_cast<std::byte*>(buffer->buf_addr)
-    );
+    buffer->data_off =
+        static_cast<std::uint16_t>(packet.data - static_cast<std::byte*>(buffer->buf_addr));
     buffer->data_len = packet.head_bytes;
     buffer->pkt_len = packet.bytes;
 }

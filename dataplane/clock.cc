@@ -7,7 +7,8 @@
 namespace weft {
 
 Clock::Clock(bool manual) noexcept
-    : manual_{manual}, start_tsc_{rte_rdtsc()},
+    : manual_{manual},
+      start_tsc_{rte_rdtsc()},
       tsc_per_ms_{std::max<std::uint64_t>(rte_get_tsc_hz() / 1'000, 1)} {}
 
 std::uint64_t Clock::now() const noexcept {

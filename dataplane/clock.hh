@@ -6,8 +6,8 @@
 
 namespace weft {
 
-/// One for workers and control. Runs by the TSC, or stands still until it is advanced (--clock manual). Any thread reads it; one
-/// thread advances it. A reading costs a division.
+/// One for workers and control. Runs by the TSC, or stands still until it is advanced (--clock
+/// manual). Any thread reads it; one thread advances it. A reading costs a division.
 class Clock {
 public:
     explicit Clock(bool manual) noexcept;

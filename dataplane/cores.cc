@@ -1,7 +1,6 @@
 #include "dataplane/cores.hh"
 
 #include <algorithm>
-
 #include <sched.h>
 
 namespace weft {
@@ -63,9 +62,7 @@ std::vector<unsigned> allowed_cores() {
 }
 
 Result<CoreLayout> lay_out_cores(
-    std::span<const unsigned> asked,
-    std::size_t workers,
-    std::span<const unsigned> allowed
+    std::span<const unsigned> asked, std::size_t workers, std::span<const unsigned> allowed
 ) {
     CoreLayout layout;
     if (asked.size() > workers_max || (asked.empty() && (workers == 0 || workers > workers_max)))

@@ -17,7 +17,8 @@ namespace {
 
 QsbrMemory make_qsbr(std::size_t workers) {
     const auto threads = static_cast<std::uint32_t>(workers);
-    const std::size_t bytes = (rte_rcu_qsbr_get_memsize(threads) + cache_line - 1) / cache_line * cache_line;
+    const std::size_t bytes =
+        (rte_rcu_qsbr_get_memsize(threads) + cache_line - 1) / cache_line * cache_line;
     QsbrMemory qsbr{static_cast<rte_rcu_qsbr*>(std::aligned_alloc(cache_line, bytes))};
     check(qsbr != nullptr && rte_rcu_qsbr_init(qsbr.get(), threads) == 0);
     return qsbr;
@@ -26,8 +27,12 @@ QsbrMemory make_qsbr(std::size_t workers) {
 } // namespace
 
 Dataplane::State::State(const DataplaneConfig& of, CoreLayout on, Eal& with)
-    : config{of}, layout{std::move(on)}, eal{with}, qsbr{make_qsbr(layout.workers.size())},
-      shared{of.manual_clock, layout.workers.size()}, grace{qsbr.get()} {
+    : config{of},
+      layout{std::move(on)},
+      eal{with},
+      qsbr{make_qsbr(layout.workers.size())},
+      shared{of.manual_clock, layout.workers.size()},
+      grace{qsbr.get()} {
     shared.qsbr = qsbr.get();
 }
 
@@ -46,9 +51,12 @@ Result<void> Dataplane::State::start_workers() {
     for (std::size_t i = 0; i < count; ++i) {
         // What other threads' caches may hold comes on top.
         const auto caches = static_cast<std::uint32_t>((count + 1) * pool_cache * 3 / 2);
-        auto pool = make_pool({config.worker_buffers + caches, buffer_bytes_default}, SOCKET_ID_ANY);
+        auto pool =
+            make_pool({config.worker_buffers + caches, buffer_bytes_default}, SOCKET_ID_ANY);
         if (!pool)
-            return fail(pool.error().code, "worker " + std::to_string(i) + ": " + pool.error().what);
+            return fail(
+                pool.error().code, "worker " + std::to_string(i) + ": " + pool.error().what
+            );
         pools.push_back(*pool);
     }
     std::latch standing{static_cast<std::ptrdiff_t>(count)};
@@ -66,7 +74,9 @@ Result<void> Dataplane::State::start_workers() {
     open_count.resize(count);
     for (const auto& worker : workers)
         if (!worker->registered())
-            return fail("too_many_workers", "DPDK has no room for " + std::to_string(count) + " workers");
+            return fail(
+                "too_many_workers", "DPDK has no room for " + std::to_string(count) + " workers"
+            );
     monitor = std::make_unique<Monitor>(inbox, workers, shared);
     helper = std::make_unique<Helper>();
     ports = std::make_unique<PortKeeper>(PortKeeper::Around{
@@ -77,10 +87,11 @@ Result<void> Dataplane::State::start_workers() {
         .inbox = inbox,
         .log = eal.log,
         .huge_pages = eal.huge_pages,
-        .tell = [this](DataplaneEvent event) {
-            ready.push_back(std::move(event));
-            inbox.wake();
-        },
+        .tell =
+            [this](DataplaneEvent event) {
+                ready.push_back(std::move(event));
+                inbox.wake();
+            },
     });
     return {};
 }
@@ -89,7 +100,8 @@ Dataplane::Dataplane() = default;
 Dataplane::~Dataplane() = default;
 
 Result<std::unique_ptr<Dataplane>> Dataplane::start(const DataplaneConfig& config) {
-    // The first start narrows the caller's affinity to the control cores; what it had before is what workers choose from.
+    // The first start narrows the caller's affinity to the control cores; what it had before is
+    // what workers choose from.
     static const std::vector<unsigned> allowed = allowed_cores();
     auto layout = lay_out_cores(config.cores, config.workers, allowed);
     if (!layout)

@@ -34,7 +34,8 @@ std::uint64_t Dataplane::State::command(Command command, OpenCommand open) {
     open.worker = worker;
     const bool is_trace = command.kind == Command::Kind::trace;
     const bool given = !stopped && (is_trace || command.packet != nullptr) &&
-                       open_count[worker] < commands_open_max && workers[worker]->commands().push(command);
+                       open_count[worker] < commands_open_max &&
+                       workers[worker]->commands().push(command);
     if (given) {
         ++open_count[worker];
         open_commands.emplace(ticket, std::move(open));
@@ -104,9 +105,12 @@ bool Dataplane::State::handle(const Report& report, DataplaneEvent& event) {
     case Report::Kind::punt: {
         const std::uint32_t bytes_max = report.spec == nullptr ? 0xffff : report.spec->max_bytes;
         event = Punted{
-            report.port, report.table, report.spec, report.key, bytes_of(report.packet, bytes_max),
-            report.packet_bytes
-        };
+            report.port,
+            report.table,
+            report.spec,
+            report.key,
+            bytes_of(report.packet, bytes_max),
+            report.packet_bytes};
         rte_pktmbuf_free(report.packet);
         return true;
     }
@@ -168,15 +172,17 @@ void Dataplane::reclaim() {
     if (state.stopped)
         return;
     state.monitor->expect_token(state.grace.oldest_token());
-    const bool more = !state.ready.empty() ||
-                      std::any_of(state.reports.begin(), state.reports.end(), [](const ReportQueue* of) {
-                          return !of->empty();
-                      });
+    const bool more =
+        !state.ready.empty() ||
+        std::any_of(state.reports.begin(), state.reports.end(), [](const ReportQueue* of) {
+            return !of->empty();
+        });
     if (more)
         state.inbox.wake();
 }
 
-/// True when every worker made two turns since anything moved: whatever one of them put into a ring or a loop was seen by the other.
+/// True when every worker made two turns since anything moved: whatever one of them put into a ring
+/// or a loop was seen by the other.
 bool Dataplane::State::is_quiet() {
     bool moved = quiet_received.size() != workers.size();
     quiet_received.resize(workers.size());
@@ -201,10 +207,11 @@ bool Dataplane::State::is_quiet() {
 
 bool Dataplane::idle() const {
     State& state = *state_;
-    const bool told = state.ready.empty() && state.open_commands.empty() &&
-                      std::all_of(state.reports.begin(), state.reports.end(), [](const ReportQueue* of) {
-                          return of->empty();
-                      });
+    const bool told =
+        state.ready.empty() && state.open_commands.empty() &&
+        std::all_of(state.reports.begin(), state.reports.end(), [](const ReportQueue* of) {
+            return of->empty();
+        });
     if (!told || !state.ports->inputs_done()) {
         state.quiet_received.clear();
         return false;

@@ -65,7 +65,8 @@ struct Dataplane::State {
     std::deque<DataplaneEvent> ready; // events that are due before what is in the queues
     std::map<std::uint64_t, OpenCommand> open_commands;
     std::vector<std::size_t> open_count; // by worker
-    std::vector<std::shared_ptr<const Program>> done_programs; // until poll() ends: events may point into them
+    /// Until poll() ends: events may point into them.
+    std::vector<std::shared_ptr<const Program>> done_programs;
     std::uint64_t tickets = 0;
     std::size_t next_worker = 0; // whose queue is read first
     bool stopped = false;

@@ -22,7 +22,8 @@ struct DeviceArgs {
     std::optional<std::uint64_t> number(std::string_view key) const;
 };
 
-/// Fails with `bad_device` on what cannot be device arguments at all: an empty or overlong name, control characters.
+/// Fails with `bad_device` on what cannot be device arguments at all: an empty or overlong name,
+/// control characters.
 Result<DeviceArgs> parse_device_args(std::string_view text);
 
 } // namespace weft

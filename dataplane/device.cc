@@ -11,8 +11,13 @@ namespace weft {
 
 namespace {
 
-/// net_ring makes 16 rings and frees only those of configured queues; what waits in them would be lost to its pool, and a second device
-/// of the name could not be made.
+int on_link_event(std::uint16_t, rte_eth_event_type, void* signal, void*) {
+    static_cast<std::atomic<bool>*>(signal)->store(true, std::memory_order_relaxed);
+    return 0;
+}
+
+/// net_ring makes 16 rings and frees only those of configured queues; what waits in them would be
+/// lost to its pool, and a second device of the name could not be made.
 void free_rings_of(const std::string& device) {
     for (unsigned i = 0; i < 16; ++i) {
         const std::string name = "ETH_RXTX" + std::to_string(i) + "_" + device;
@@ -31,8 +36,16 @@ void free_leftover_rings_of(const std::string& device) {
 
 } // namespace
 
+void listen_for_link(std::uint16_t ethdev, std::atomic<bool>& signal) {
+    rte_eth_dev_callback_register(ethdev, RTE_ETH_EVENT_INTR_LSC, on_link_event, &signal);
+}
+
 void close_device(Port& port, PoolGraveyard& graveyard) {
     rte_eth_dev_stop(port.ethdev);
+    // All of them, whatever their argument; none is no error that matters.
+    rte_eth_dev_callback_unregister(
+        port.ethdev, RTE_ETH_EVENT_INTR_LSC, on_link_event, reinterpret_cast<void*>(-1)
+    );
     for (const auto& handover : port.handover) {
         std::array<rte_mbuf*, 32> packets;
         while (handover != nullptr) {
@@ -66,7 +79,8 @@ bool sample_device(Port& port) {
     const bool known = rte_eth_link_get_nowait(port.ethdev, &link) == 0;
     const auto kernel = port.kernel.read();
     // The kernel knows better than the drivers that stand on its interfaces.
-    const bool up = port.kernel.interface().empty() ? known && link.link_status == RTE_ETH_LINK_UP : kernel.up;
+    const bool up =
+        port.kernel.interface().empty() ? known && link.link_status == RTE_ETH_LINK_UP : kernel.up;
     const bool speed_known = known && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN;
     port.speed_mbps.store(speed_known ? link.link_speed : 0, std::memory_order_relaxed);
     return port.link_up.exchange(up, std::memory_order_relaxed) != up;

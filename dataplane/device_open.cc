@@ -1,5 +1,4 @@
 #include "dataplane/device.hh"
-
 #include "dataplane/pcap_input.hh"
 
 #include <rte_bus.h>
@@ -9,9 +8,10 @@
 
 #include <algorithm>
 #include <array>
-#include <string_view>
-
+#include <filesystem>
 #include <net/if.h>
+#include <string_view>
+#include <system_error>
 
 namespace weft {
 
@@ -19,19 +19,16 @@ namespace {
 
 // Ethernet, two tags and the check sequence that some devices count.
 constexpr std::uint32_t frame_overhead = 14 + 8 + 4;
-// What the kernel puts in front of a packet in a frame of net_af_packet's ring: 80 bytes less the Ethernet header.
+// What the kernel puts in front of a packet in a frame of net_af_packet's ring: 80 bytes less the
+// Ethernet header.
 constexpr std::uint64_t af_packet_overhead = 66;
 constexpr std::uint64_t af_packet_frame_default = 2'048;
 
-constexpr std::uint64_t rx_checksums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM |
-                                       RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
-constexpr std::uint64_t tx_checksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
-                                       RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_SCTP_CKSUM;
-
-int on_link_event(std::uint16_t, rte_eth_event_type, void* signal, void*) {
-    static_cast<std::atomic<bool>*>(signal)->store(true, std::memory_order_relaxed);
-    return 0;
-}
+constexpr std::uint64_t rx_checksums =
+    RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+constexpr std::uint64_t tx_checksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
+                                       RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
+                                       RTE_ETH_TX_OFFLOAD_SCTP_CKSUM;
 
 /// One attempt: holds what is open so far, and closes it unless finish() was reached.
 class Opening {
@@ -64,8 +61,7 @@ private:
     }
     tl::unexpected<Error> refuse(std::string code, const std::string& what) {
         return fail(
-            std::move(code),
-            "port " + request_.name + ": device " + request_.devargs + ": " + what
+            std::move(code), "port " + request_.name + ": device " + request_.devargs + ": " + what
         );
     }
     /// What DPDK said meanwhile, or else what its return value means.
@@ -127,6 +123,10 @@ Result<void> Opening::count_inputs() {
         port_->has_input_files = true;
         port_->input_records += *records;
     }
+    std::error_code none;
+    for (const std::string& file : args_.all("tx_pcap"))
+        if (file == "-" || std::filesystem::is_fifo(file, none)) // it would wait for a reader
+            return refuse("bad_device", "output " + file + ": must be a file");
     return {};
 }
 
@@ -155,7 +155,9 @@ tl::unexpected<Error> Opening::refused_probe(int code) {
     if (why.find("Cannot find device") != std::string::npos)
         return refuse("bad_device", "there is no such PCI device, or it is bound to no driver");
     if (why.empty() && code == -ENOTSUP)
-        return refuse("bad_device", "no DPDK driver takes it (PCI devices are usually bound to vfio-pci)");
+        return refuse(
+            "bad_device", "no DPDK driver takes it (PCI devices are usually bound to vfio-pci)"
+        );
     if (why.empty() && code == -EPERM) // -1, from a driver's own parsing
         return refuse("bad_device", "its driver refuses the arguments");
     return refuse("bad_device", why.empty() ? rte_strerror(-code) : why);
@@ -185,14 +187,15 @@ Result<void> Opening::describe() {
     for (const std::uint8_t byte : mac.addr_bytes)
         port_->mac = port_->mac << 8 | byte;
     port_->numa_node = rte_eth_dev_socket_id(port_->ethdev);
-    std::array<char, IF_NAMESIZE> interface{};
+    std::array<char, IF_NAMESIZE> interface {};
     if (info_.if_index != 0 && if_indextoname(info_.if_index, interface.data()) != nullptr)
         port_->kernel = KernelLink{interface.data(), is("net_tap")};
     return {};
 }
 
 Result<void> Opening::count_queues() {
-    // Devices that spread packets over all queues that their arguments name: one that nobody reads would lose its share.
+    // Devices that spread packets over all queues that their arguments name: one that nobody reads
+    // would lose its share.
     const bool all = is("net_pcap") || is("net_af_packet") || is("net_af_xdp");
     const std::uint16_t asked = std::max<std::uint16_t>(request_.queues, 1);
     if (asked > info_.max_rx_queues)
@@ -225,7 +228,9 @@ Result<void> Opening::check_frames() {
                 "bad_value",
                 "mtu " + std::to_string(request_.mtu) + ": frames of " + std::to_string(framesz) +
                     " bytes hold an mtu of " +
-                    std::to_string(framesz > af_packet_overhead + 18 ? framesz - af_packet_overhead - 18 : 0) +
+                    std::to_string(
+                        framesz > af_packet_overhead + 18 ? framesz - af_packet_overhead - 18 : 0
+                    ) +
                     " (framesz= and blocksz= of the device change that)"
             );
         bytes = std::max(bytes, framesz);
@@ -283,8 +288,9 @@ Result<void> Opening::configure() {
     conf.rxmode.mtu = driver_mtu();
     conf.rxmode.offloads = rx_offloads_;
     conf.txmode.offloads = tx_offloads_;
-    const std::uint64_t spread = info_.flow_type_rss_offloads &
-                                 (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
+    const std::uint64_t spread =
+        info_.flow_type_rss_offloads &
+        (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
     if (port_->rx_queues > 1 && spread != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf = spread;
@@ -293,7 +299,8 @@ Result<void> Opening::configure() {
                             (*info_.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
     conf.intr_conf.lsc = tells_link ? 1 : 0;
     int code = try_configure(conf, port_->tx_queues);
-    if (code != 0 && port_->tx_queues != port_->rx_queues && port_->rx_queues <= info_.max_tx_queues) {
+    if (code != 0 && port_->tx_queues != port_->rx_queues &&
+        port_->rx_queues <= info_.max_tx_queues) {
         // Some drivers want as many queues for sending as for receiving.
         code = try_configure(conf, port_->rx_queues);
         if (code == 0)
@@ -304,11 +311,13 @@ Result<void> Opening::configure() {
         code = try_configure(conf, port_->tx_queues);
     }
     if (code != 0)
-        return refused("mtu " + std::to_string(request_.mtu) + ", " + std::to_string(port_->rx_queues) + " queues", code);
-    if (conf.intr_conf.lsc != 0)
-        rte_eth_dev_callback_register(
-            port_->ethdev, RTE_ETH_EVENT_INTR_LSC, on_link_event, request_.link_signal
+        return refused(
+            "mtu " + std::to_string(request_.mtu) + ", " + std::to_string(port_->rx_queues) +
+                " queues",
+            code
         );
+    if (conf.intr_conf.lsc != 0)
+        listen_for_link(port_->ethdev, *request_.link_signal);
     return {};
 }
 
@@ -347,7 +356,9 @@ Result<void> Opening::start() {
         return refused("cannot start", code);
     const int promiscuous = rte_eth_promiscuous_enable(port_->ethdev);
     if (promiscuous != 0 && promiscuous != -ENOTSUP)
-        return refused("cannot receive packets for other addresses (promiscuous mode)", promiscuous);
+        return refused(
+            "cannot receive packets for other addresses (promiscuous mode)", promiscuous
+        );
     return {};
 }
 
@@ -372,10 +383,17 @@ Result<std::unique_ptr<Port>> Opening::run() {
     port_->name = request_.name;
     using Step = Result<void> (Opening::*)();
     constexpr std::array<Step, 11> steps = {
-        &Opening::read_args,          &Opening::count_inputs, &Opening::probe,
-        &Opening::describe,           &Opening::count_queues, &Opening::check_frames,
-        &Opening::make_pool_for_port, &Opening::configure,    &Opening::set_up_queues,
-        &Opening::make_handover,      &Opening::start,
+        &Opening::read_args,
+        &Opening::count_inputs,
+        &Opening::probe,
+        &Opening::describe,
+        &Opening::count_queues,
+        &Opening::check_frames,
+        &Opening::make_pool_for_port,
+        &Opening::configure,
+        &Opening::set_up_queues,
+        &Opening::make_handover,
+        &Opening::start,
     };
     for (const Step step : steps) {
         auto done = (this->*step)();

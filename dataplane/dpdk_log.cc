@@ -53,8 +53,7 @@ std::string_view without_origin(std::string_view line) {
 
 DpdkLog::DpdkLog() {
     const cookie_io_functions_t functions = {
-        .read = nullptr, .write = &DpdkLog::write, .seek = nullptr, .close = nullptr
-    };
+        .read = nullptr, .write = &DpdkLog::write, .seek = nullptr, .close = nullptr};
     stream_ = fopencookie(this, "w", functions);
     if (stream_ != nullptr)
         rte_openlog_stream(stream_);
@@ -108,7 +107,8 @@ std::string reason_in(const std::vector<std::string>& lines) {
                 return line.find(part) != std::string::npos;
             });
         std::string_view rest = without_origin(line);
-        while (!rest.empty() && (rest.back() == '.' || std::isspace(static_cast<unsigned char>(rest.back()))))
+        while (!rest.empty() &&
+               (rest.back() == '.' || std::isspace(static_cast<unsigned char>(rest.back()))))
             rest.remove_suffix(1);
         if (skip || rest.empty() || reason.size() + rest.size() > reason_bytes_max ||
             reason.find(rest) != std::string::npos)

@@ -1,18 +1,17 @@
 // DPDK's own log lines: kept while a device is opened, so that the reason of a failure can be told.
 #pragma once
 
+#include <cstdio>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
-#include <cstdio>
-
 namespace weft {
 
-/// Takes the place of DPDK's log stream for the life of the process. Lines that nobody captures are thrown away: what matters to an
-/// operator comes back as a result.
+/// Takes the place of DPDK's log stream for the life of the process. Lines that nobody captures are
+/// thrown away: what matters to an operator comes back as a result.
 class DpdkLog {
 public:
     DpdkLog(); // makes itself the stream
@@ -34,8 +33,9 @@ private:
     std::FILE* stream_ = nullptr;
 };
 
-/// The part of `lines` that says why an attempt failed, as the end of a sentence: without the names of functions and without the
-/// lines by which EAL reports that somebody else reported a failure. Empty where there is nothing else.
+/// The part of `lines` that says why an attempt failed, as the end of a sentence: without the names
+/// of functions and without the lines by which EAL reports that somebody else reported a failure.
+/// Empty where there is nothing else.
 std::string reason_in(const std::vector<std::string>& lines);
 
 } // namespace weft

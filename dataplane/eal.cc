@@ -7,9 +7,8 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <system_error>
-
 #include <sched.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace weft {
@@ -37,8 +36,9 @@ bool writable(const char* folder) {
     return folder != nullptr && access(folder, W_OK | X_OK) == 0;
 }
 
-/// DPDK wants a folder for its run time even where it writes no file. Where the usual ones are closed to us (an ordinary user,
-/// root of a user namespace only) it gets a private one, whose path is returned.
+/// DPDK wants a folder for its run time even where it writes no file. Where the usual ones are
+/// closed to us (an ordinary user, root of a user namespace only) it gets a private one, whose path
+/// is returned.
 std::string private_runtime_folder() {
     if (std::getenv("RUNTIME_DIRECTORY") != nullptr)
         return {};
@@ -73,7 +73,8 @@ std::vector<std::string> arguments(const EalSettings& settings, const Eal& eal) 
     } else { // --in-memory is refused together with --no-huge (22.11)
         args.insert(args.end(), {"--no-huge", "--no-shconf", "-m" + std::to_string(eal.memory_mb)});
     }
-    // PCI devices are probed when a port asks for one; an address that no device has keeps EAL from taking all of them now.
+    // PCI devices are probed when a port asks for one; an address that no device has keeps EAL from
+    // taking all of them now.
     if (fs::exists("/sys/bus/pci/devices"))
         args.push_back("--allow=ffff:ff:1f.7");
     else
@@ -101,14 +102,17 @@ public:
             if (eal.memory_mb == 0)
                 eal.memory_mb = default_memory_mb;
             eal.notes.push_back(
-                (free_mb == 0 ? std::string{"no huge pages"}
-                              : "huge pages hold " + std::to_string(free_mb) + " MB, less than memory_mb") +
+                (free_mb == 0
+                     ? std::string{"no huge pages"}
+                     : "huge pages hold " + std::to_string(free_mb) + " MB, less than memory_mb") +
                 ": running on normal memory, at most " + std::to_string(eal.memory_mb) + " MB"
             );
         }
         if (geteuid() != 0)
-            eal.notes.push_back("not root: devices of the kernel and PCI devices may not open; files, "
-                                "rings and null devices do");
+            eal.notes.push_back(
+                "not root: devices of the kernel and PCI devices may not open; files, "
+                "rings and null devices do"
+            );
         private_folder_ = private_runtime_folder();
         // DPDK's own threads inherit this: none of them may run on a worker's core.
         run_on(settings.control_cores);

@@ -22,14 +22,16 @@ inline constexpr std::uint32_t default_memory_mb = 2'048;
 
 struct Eal {
     bool huge_pages = false;
-    std::uint32_t memory_mb = 0; // the most that pools can take; 0: what the machine's huge pages hold
+    /// The most that pools can take; 0: what the machine's huge pages hold.
+    std::uint32_t memory_mb = 0;
     std::vector<std::string> notes;
     DpdkLog log;
 };
 
-/// Starts EAL on the calling thread, which then runs on the control cores. A second call answers with what the first one started,
-/// whatever its settings: EAL cannot be started twice in a process. It ends with the process, and leaves no files behind.
-/// Missing huge pages or root are notes. Fails with `eal_failed`, and then in every later call too.
+/// Starts EAL on the calling thread, which then runs on the control cores. A second call answers
+/// with what the first one started, whatever its settings: EAL cannot be started twice in a
+/// process. It ends with the process, and leaves no files behind. Missing huge pages or root are
+/// notes. Fails with `eal_failed`, and then in every later call too.
 Result<Eal*> start_eal(const EalSettings& settings);
 
 } // namespace weft

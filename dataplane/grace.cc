@@ -21,7 +21,8 @@ void Grace::release(std::span<const ReportQueue* const> reports) {
             retired_.push_back({token, std::move(free)});
         fresh_.clear();
     }
-    // Workers that had passed may have reported things that point at what retires; their counts are read after the check.
+    // Workers that had passed may have reported things that point at what retires; their counts are
+    // read after the check.
     std::vector<std::function<void()>> frees;
     while (!retired_.empty() && has_passed(qsbr_, retired_.front().token)) {
         frees.push_back(std::move(retired_.front().free));

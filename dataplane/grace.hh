@@ -1,4 +1,5 @@
-// What may be freed when: after every worker has passed between two bursts, and control has read all that they reported before.
+// What may be freed when: after every worker has passed between two bursts, and control has read
+// all that they reported before.
 #pragma once
 
 #include "dataplane/records.hh"
@@ -14,22 +15,27 @@ struct rte_rcu_qsbr;
 
 namespace weft {
 
-/// Of the control thread. In order: | waits for workers: (token, free) ... | waits for their reports: (counts, frees) ... |
+/// Of the control thread. In order: | waits for workers: (token, free) ... | waits for their
+/// reports: (counts, frees) ... |
 class Grace {
 public:
     explicit Grace(rte_rcu_qsbr* qsbr) noexcept : qsbr_{qsbr} {}
 
-    /// `free` runs in some later release() or release_all(), in the order of the calls. Its grace period begins in the next
-    /// release(), when the writer has published what it was doing.
+    /// `free` runs in some later release() or release_all(), in the order of the calls. Its grace
+    /// period begins in the next release(), when the writer has published what it was doing.
     void retire(std::function<void()> free);
 
     /// Runs what may run. `reports` by worker.
     void release(std::span<const ReportQueue* const> reports);
     /// Runs everything: there are no workers any more.
     void release_all();
-    std::size_t waiting() const noexcept { return fresh_.size() + retired_.size() + passed_.size(); }
+    std::size_t waiting() const noexcept {
+        return fresh_.size() + retired_.size() + passed_.size();
+    }
     /// Of the oldest thing that waits for workers; 0: none does.
-    std::uint64_t oldest_token() const noexcept { return retired_.empty() ? 0 : retired_.front().token; }
+    std::uint64_t oldest_token() const noexcept {
+        return retired_.empty() ? 0 : retired_.front().token;
+    }
 
 private:
     struct Retired {

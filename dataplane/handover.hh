@@ -11,9 +11,10 @@ struct rte_ring;
 
 namespace weft {
 
-/// From one worker to the owner of a device's transmit queue, where the device has fewer of them than there are workers. A ring with one
-/// producer and one consumer. The sender's books count a packet as handed; what became of it is counted here, to the sender's
-/// credit: handed == sent + queue_full + closed + in the ring.
+/// From one worker to the owner of a device's transmit queue, where the device has fewer of them
+/// than there are workers. A ring with one producer and one consumer. The sender's books count a
+/// packet as handed; what became of it is counted here, to the sender's credit: handed == sent +
+/// queue_full + closed + in the ring.
 class Handover {
 public:
     static constexpr unsigned size = 1'024;

@@ -1,9 +1,8 @@
 #include "dataplane/helper.hh"
 
-#include <utility>
-
 #include <csignal>
 #include <pthread.h>
+#include <utility>
 
 namespace weft {
 

@@ -2,10 +2,9 @@
 
 #include "base/check.hh"
 
-#include <utility>
-
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <utility>
 
 namespace weft {
 
@@ -51,7 +50,9 @@ void Inbox::quiet() noexcept {
         return;
     std::uint64_t count = 0;
     static_cast<void>(!read(fd_, &count, sizeof count));
-    awake_.store(false, std::memory_order_release);
+    // An exchange, so that what was posted before a wake() that found us awake is seen from here
+    // on.
+    awake_.exchange(false, std::memory_order_acq_rel);
 }
 
 } // namespace weft

@@ -1,16 +1,14 @@
 #include "dataplane/kernel_link.hh"
 
-#include <filesystem>
-#include <fstream>
-#include <system_error>
-
 #include <cstdlib>
 #include <cstring>
-
+#include <filesystem>
+#include <fstream>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace weft {
@@ -50,7 +48,8 @@ int tun_of(const std::string& interface) {
 } // namespace
 
 KernelLink::KernelLink(std::string interface, bool is_tap)
-    : interface_{std::move(interface)}, index_{if_nametoindex(interface_.c_str())},
+    : interface_{std::move(interface)},
+      index_{if_nametoindex(interface_.c_str())},
       tun_{is_tap ? tun_of(interface_) : -1} {}
 
 KernelLink::State KernelLink::read() const {

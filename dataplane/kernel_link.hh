@@ -1,4 +1,5 @@
-// The kernel's side of a device that stands on a network interface: net_af_packet and net_tap call their link up whatever happens to it.
+// The kernel's side of a device that stands on a network interface: net_af_packet and net_tap call
+// their link up whatever happens to it.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +12,15 @@ class KernelLink {
 public:
     /// Not watching anything: always up.
     KernelLink() = default;
-    /// `is_tap`: the device made the interface itself and holds it by a descriptor of /dev/net/tun, which stays good when the
-    /// interface is moved to another network namespace, where we cannot see its state: then it counts as up.
+    /// `is_tap`: the device made the interface itself and holds it by a descriptor of /dev/net/tun,
+    /// which stays good when the interface is moved to another network namespace, where we cannot
+    /// see its state: then it counts as up.
     KernelLink(std::string interface, bool is_tap);
 
     struct State {
         bool up = true;
-        bool gone = false; // deleted, moved away, or made anew under the same name: this device will see no more of it
+        bool gone = false; // deleted, moved away, or made anew under the same name: this device
+                           // will see no more of it
     };
     State read() const;
     /// Whether the kernel took it.

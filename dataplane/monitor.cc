@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-
 #include <pthread.h>
 #include <sys/prctl.h>
 
@@ -18,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto turn = 1ms;         // reports of workers are seen this late at most
+constexpr auto turn = 1ms;          // reports of workers are seen this late at most
 constexpr auto hurried_turn = 50us; // while control waits for workers to pass
 constexpr std::uint64_t links_every_ms = 50;
 constexpr std::uint64_t stalled_after_ms = 100;
@@ -26,8 +25,11 @@ constexpr std::uint64_t stalled_after_ms = 100;
 } // namespace
 
 Monitor::Monitor(Inbox& inbox, std::vector<std::unique_ptr<Worker>>& workers, WorkersShared& shared)
-    : inbox_{inbox}, workers_{workers}, shared_{shared},
-      stalled_{std::make_unique<std::atomic<bool>[]>(workers.size())}, pulses_(workers.size()),
+    : inbox_{inbox},
+      workers_{workers},
+      shared_{shared},
+      stalled_{std::make_unique<std::atomic<bool>[]>(workers.size())},
+      pulses_(workers.size()),
       thread_{[this] { loop(); }} {}
 
 Monitor::~Monitor() {
@@ -86,7 +88,8 @@ void Monitor::loop() {
         lock.lock();
         if (stop_)
             break;
-        // hurry_ cuts the long turn short once; after that the turns are short as long as something is waited for.
+        // hurry_ cuts the long turn short once; after that the turns are short as long as something
+        // is waited for.
         if (waiting)
             changed_.wait_for(lock, hurried_turn, [this] { return stop_; });
         else

@@ -1,5 +1,5 @@
-// A thread that looks: at links, at workers that do not pass, and at whether control has something to do. Workers make no system calls,
-// so nobody else can wake control on their behalf.
+// A thread that looks: at links, at workers that do not pass, and at whether control has something
+// to do. Workers make no system calls, so nobody else can wake control on their behalf.
 #pragma once
 
 #include "dataplane/inbox.hh"
@@ -28,7 +28,8 @@ public:
     void watch(Port& port);
     void unwatch(Port& port);
 
-    /// Control waits for all workers to reach a generation, or to pass a token (0: does not). Wakes it as soon as that is so.
+    /// Control waits for all workers to reach a generation, or to pass a token (0: does not). Wakes
+    /// it as soon as that is so.
     void expect_generation(Generation generation);
     void expect_token(std::uint64_t token);
     /// A device that can tell sets it.

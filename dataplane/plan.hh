@@ -29,11 +29,11 @@ struct TxQueue {
 
     std::uint32_t count = 0;
     std::uint32_t bytes = 0;
-    std::uint32_t plain_bytes_max = 0;    // of a frame without tags
+    std::uint32_t plain_bytes_max = 0; // of a frame without tags
     std::uint16_t ethdev = 0;
     std::uint16_t queue = 0;
     bool sends_segments = false;
-    Handover* handover = nullptr;         // null: the queue is this worker's
+    Handover* handover = nullptr; // null: the queue is this worker's
     Port* port = nullptr;
     PortCounters* counters = nullptr;
     std::array<rte_mbuf*, size> packets;
@@ -47,7 +47,8 @@ struct HandoverIn {
     PortCounters* counters = nullptr;
 };
 
-/// Made by control, then used by one worker alone until the grace period after the next one is over.
+/// Made by control, then used by one worker alone until the grace period after the next one is
+/// over.
 struct Plan {
     std::vector<RxQueue> rx;
     std::vector<std::unique_ptr<TxQueue>> tx;
@@ -56,6 +57,7 @@ struct Plan {
 };
 
 /// The plan of `worker` over these ports. Queue q of a port belongs to worker (q + port) % workers.
-std::unique_ptr<Plan> make_plan(std::span<Port* const> ports, std::size_t worker, std::size_t workers);
+std::unique_ptr<Plan>
+make_plan(std::span<Port* const> ports, std::size_t worker, std::size_t workers);
 
 } // namespace weft

@@ -16,8 +16,8 @@ std::atomic<unsigned> pools_made{0}; // names are unique in the process
 } // namespace
 
 std::uint32_t buffers_for(const PoolNeed& need) noexcept {
-    // Twice the receive descriptors: one set in the device, one on its way. A cache may hold one and a half times its size; the
-    // control thread has one too.
+    // Twice the receive descriptors: one set in the device, one on its way. A cache may hold one
+    // and a half times its size; the control thread has one too.
     const std::uint64_t caches = (need.workers + 1ull) * pool_cache * 3 / 2;
     const std::uint64_t moving = 2ull * need.rx_queues * need.rx_descriptors + need.tx_descriptors;
     const std::uint64_t least = moving + caches + need.endless_records;

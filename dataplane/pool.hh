@@ -28,8 +28,9 @@ struct PoolNeed {
     std::uint32_t rx_descriptors = 1'024;
     std::uint32_t tx_descriptors = 1'024; // packets of this port may wait in another one's queue
     std::uint32_t workers = 1;            // each keeps a cache of its own
-    std::uint64_t endless_records = 0;    // of input files that are read again and again: the device keeps them all
-    std::uint32_t asked = 0;              // the port row's setting; 0: none
+    /// Of input files that are read again and again: the device keeps them all.
+    std::uint64_t endless_records = 0;
+    std::uint32_t asked = 0; // the port row's setting; 0: none
 };
 std::uint32_t buffers_for(const PoolNeed& need) noexcept;
 
@@ -39,8 +40,8 @@ inline constexpr unsigned pool_cache = 256;
 /// Fails with `no_memory` and a sentence that names the size.
 Result<rte_mempool*> make_pool(const PoolSize& size, int numa_node);
 
-/// Pools whose packets may still be on their way through rings, queues and records of others: freed when all have come home.
-/// One thread at a time.
+/// Pools whose packets may still be on their way through rings, queues and records of others: freed
+/// when all have come home. One thread at a time.
 class PoolGraveyard {
 public:
     /// Frees what is left: by then nobody may hold a packet.

@@ -25,8 +25,8 @@ struct alignas(cache_line) PortCounters {
     Counter tx_packets, tx_bytes, tx_dropped;
 };
 
-/// An open and started device. Made and closed on the helper thread (device.hh); in between, workers find it through their plans.
-/// Fields are grouped by writer.
+/// An open and started device. Made and closed on the helper thread (device.hh); in between,
+/// workers find it through their plans. Fields are grouped by writer.
 struct Port {
     // Constant while workers can see it.
     PortId id{};
@@ -39,19 +39,20 @@ struct Port {
     std::uint16_t mtu = 0;
     std::uint64_t mac = 0;
     int numa_node = -1;
-    bool sends_segments = false;     // a packet in several buffers may be given to it as it is
-    std::uint64_t tx_checksums = 0;  // RTE_ETH_TX_OFFLOAD_*: what it completes itself
+    bool sends_segments = false;    // a packet in several buffers may be given to it as it is
+    std::uint64_t tx_checksums = 0; // RTE_ETH_TX_OFFLOAD_*: what it completes itself
     rte_mempool* pool = nullptr;
     std::uint64_t input_records = 0; // of the pcap files that it reads
     bool endless_input = false;      // they are read again and again
     bool has_input_files = false;
     KernelLink kernel;
-    std::vector<std::unique_ptr<Handover>> handover; // by worker; null where a worker owns its queue
+    /// By worker; null where a worker owns its queue.
+    std::vector<std::unique_ptr<Handover>> handover;
 
     // Workers.
     std::vector<PortCounters> counters; // by worker
     PuntBuckets punts;
-    RxBudget budget;                    // control sets, workers take
+    RxBudget budget; // control sets, workers take
 
     // The monitor thread, from the device's own counters.
     std::atomic<bool> link_up{false};

@@ -11,12 +11,15 @@ namespace weft {
 
 namespace {
 
-/// Opens on the helper thread. Where memory is short, pools of closed ports may be on their way home.
+/// Opens on the helper thread. Where memory is short, pools of closed ports may be on their way
+/// home.
 Result<std::unique_ptr<Port>>
 open_with_patience(const OpenRequest& request, DpdkLog& log, PoolGraveyard& graveyard) {
     graveyard.sweep();
     auto result = open_device(request, log);
-    for (int tries = 0; tries < 5 && !graveyard.empty() && !result && result.error().code == "no_memory"; ++tries) {
+    for (int tries = 0;
+         tries < 5 && !graveyard.empty() && !result && result.error().code == "no_memory";
+         ++tries) {
         std::this_thread::sleep_for(std::chrono::milliseconds{20});
         graveyard.sweep();
         result = open_device(request, log);
@@ -25,12 +28,15 @@ open_with_patience(const OpenRequest& request, DpdkLog& log, PoolGraveyard& grav
 }
 
 bool same_device(const PortDevice& a, const PortDevice& b) {
-    return a.devargs == b.devargs && a.queues == b.queues && a.mtu == b.mtu && a.buffers == b.buffers;
+    return a.devargs == b.devargs && a.queues == b.queues && a.mtu == b.mtu &&
+           a.buffers == b.buffers;
 }
 
 } // namespace
 
-void PortKeeper::open(PortId port, std::string name, const PortDevice& device) {
+void PortKeeper::open(PortId port, std::string name, PortDevice device) {
+    if (device.mtu == 0)
+        device.mtu = PortDevice{}.mtu;
     Entry& entry = entries_[port];
     entry.id = port;
     entry.name = std::move(name);
@@ -68,7 +74,8 @@ void PortKeeper::step(Entry& entry) {
         begin_closing(entry);
 }
 
-const PortKeeper::Entry* PortKeeper::holder_of(const std::string& device, const Entry& asker) const {
+const PortKeeper::Entry*
+PortKeeper::holder_of(const std::string& device, const Entry& asker) const {
     for (const auto& [id, entry] : entries_)
         if (&entry != &asker && entry.phase != Phase::idle && entry.device_name == device)
             return &entry;
@@ -108,8 +115,11 @@ void PortKeeper::begin_opening(Entry& entry) {
         .huge_pages = around_.huge_pages,
         .link_signal = &around_.monitor.link_signal(),
     };
-    around_.helper.run([request = std::move(request), graveyard = graveyard_, &monitor = around_.monitor,
-                        &inbox = around_.inbox, &log = around_.log] {
+    around_.helper.run([request = std::move(request),
+                        graveyard = graveyard_,
+                        &monitor = around_.monitor,
+                        &inbox = around_.inbox,
+                        &log = around_.log] {
         auto result = open_with_patience(request, log, *graveyard);
         if (result)
             monitor.watch(**result);
@@ -149,12 +159,14 @@ void PortKeeper::begin_closing(Entry& entry) {
     entry.phase = Phase::closing;
     replan();
     around_.grace.retire([this, port = entry.port.get()] {
-        around_.helper.run([port, graveyard = graveyard_, &monitor = around_.monitor, &inbox = around_.inbox] {
-            monitor.unwatch(*port);
-            close_device(*port, *graveyard);
-            graveyard->sweep();
-            inbox.post(DeviceClosed{port->id});
-        });
+        around_.helper.run(
+            [port, graveyard = graveyard_, &monitor = around_.monitor, &inbox = around_.inbox] {
+                monitor.unwatch(*port);
+                close_device(*port, *graveyard);
+                graveyard->sweep();
+                inbox.post(DeviceClosed{port->id});
+            }
+        );
     });
 }
 
@@ -183,7 +195,8 @@ void PortKeeper::closed(PortId port) {
 }
 
 void PortKeeper::link_changed(PortId port) {
-    if (const auto at = entries_.find(port); at != entries_.end() && at->second.phase == Phase::open)
+    if (const auto at = entries_.find(port);
+        at != entries_.end() && at->second.phase == Phase::open)
         tell_state(at->second);
 }
 
@@ -318,7 +331,8 @@ bool PortKeeper::inputs_done() const {
         const Port& port = *entry.port;
         if (!port.has_input_files)
             continue;
-        const std::uint64_t refused = port.missed.read() + port.rx_errors.read() + port.no_buffers.read();
+        const std::uint64_t refused =
+            port.missed.read() + port.rx_errors.read() + port.no_buffers.read();
         if (port.endless_input || port.received() + refused < port.input_records)
             return false;
     }

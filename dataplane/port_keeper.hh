@@ -30,9 +30,10 @@ struct HandedOutcome {
 ///
 ///     idle -> opening -> open -> closing -> idle
 ///
-/// (1) what the row says (`wanted`) may change in any phase; a phase that ends looks at it and goes on; (2) a device is opened and closed on
-/// the helper thread; (3) a worker can see a port only while it is open, and a port that closes waits for the workers first;
-/// (4) of two ports with one device the second fails, or waits where the first is on its way out. Control thread only.
+/// (1) what the row says (`wanted`) may change in any phase; a phase that ends looks at it and goes
+/// on; (2) a device is opened and closed on the helper thread; (3) a worker can see a port only
+/// while it is open, and a port that closes waits for the workers first; (4) of two ports with one
+/// device the second fails, or waits where the first is on its way out. Control thread only.
 class PortKeeper {
 public:
     struct Around {
@@ -47,7 +48,7 @@ public:
     };
     explicit PortKeeper(Around around) : around_{std::move(around)} {}
 
-    void open(PortId port, std::string name, const PortDevice& device);
+    void open(PortId port, std::string name, PortDevice device);
     void close(PortId port);
     void set_hold(PortId port, bool hold);
     Result<void> release(PortId port, std::uint64_t packets);
@@ -75,15 +76,15 @@ private:
         std::string name;
         std::optional<PortDevice> wanted; // by the row; none: it is gone
         Phase phase = Phase::idle;
-        bool waits = false;               // for another port to let go of its device
-        PortDevice device;                // that is opened, open or closed
+        bool waits = false; // for another port to let go of its device
+        PortDevice device;  // that is opened, open or closed
         std::string device_name;
         std::unique_ptr<Port> port;
         bool hold = false;
-        std::uint64_t released = 0;       // while it was opening
+        std::uint64_t released = 0; // while it was opening
         std::string error;
         std::string state = "opening";
-        PortStats last;                   // of a device that is gone
+        PortStats last; // of a device that is gone
     };
 
     void step(Entry& entry);
@@ -101,7 +102,8 @@ private:
     bool ending_ = false; // devices close for good; what is known of them stays
     std::map<PortId, Entry> entries_;
     std::vector<HandedOutcome> settled_; // by worker, of ports that are gone
-    std::shared_ptr<PoolGraveyard> graveyard_ = std::make_shared<PoolGraveyard>(); // the helper thread's
+    /// The helper thread's.
+    std::shared_ptr<PoolGraveyard> graveyard_ = std::make_shared<PoolGraveyard>();
 };
 
 } // namespace weft

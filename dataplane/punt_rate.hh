@@ -1,4 +1,5 @@
-// How many packets of a port and class go to the control thread: token buckets that all workers share.
+// How many packets of a port and class go to the control thread: token buckets that all workers
+// share.
 #pragma once
 
 #include <array>
@@ -12,8 +13,9 @@ struct PuntRate {
     std::uint32_t burst = 100;
 };
 
-/// One bucket per class (the punt's reason). A bucket is the time at which it will be full again (GCRA), so a refused packet costs
-/// one load, and the shared line is written only as often as packets pass. Any number of workers at once.
+/// One bucket per class (the punt's reason). A bucket is the time at which it will be full again
+/// (GCRA), so a refused packet costs one load, and the shared line is written only as often as
+/// packets pass. Any number of workers at once.
 class PuntBuckets {
 public:
     /// True if a packet of `reason` may pass at `now_ms`.

@@ -1,4 +1,5 @@
-// What control and a worker tell each other: fixed records in two single-producer single-consumer queues.
+// What control and a worker tell each other: fixed records in two single-producer single-consumer
+// queues.
 #pragma once
 
 #include "base/counter.hh"
@@ -55,7 +56,7 @@ struct Report {
     const PuntSpec* spec = nullptr; // punt
     std::uint64_t ticket = 0;
     Learned learned{};
-    FlowKey key;                    // punt
+    FlowKey key; // punt
 };
 
 using CommandQueue = boost::lockfree::spsc_queue<Command>;
@@ -64,8 +65,8 @@ using CommandQueue = boost::lockfree::spsc_queue<Command>;
 inline constexpr std::size_t commands_open_max = 1'024;
 inline constexpr std::size_t report_queue_records = 4'096;
 
-/// The queue up, with a count on each end. Its last places are kept for answers: control never has more commands open than that, so an
-/// answer always finds room, whatever packets do.
+/// The queue up, with a count on each end. Its last places are kept for answers: control never has
+/// more commands open than that, so an answer always finds room, whatever packets do.
 class ReportQueue {
 public:
     /// A punt, or something learned. False where there is no room. The worker alone, as answer().

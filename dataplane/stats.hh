@@ -9,7 +9,8 @@
 
 namespace weft {
 
-/// A number with one writer. Release and acquire (free on x86) keep the order that Ledger's readers rely on.
+/// A number with one writer. Release and acquire (free on x86) keep the order that Ledger's readers
+/// rely on.
 class Tally {
 public:
     void add(std::uint64_t n) noexcept { set(value_.load(std::memory_order_relaxed) + n); }
@@ -20,13 +21,15 @@ private:
     std::atomic<std::uint64_t> value_{0};
 };
 
-/// What one burst adds to the books, or what the books say: received + made == sent + dropped + taken + handed.
+/// What one burst adds to the books, or what the books say: received + made == sent + dropped +
+/// taken + handed.
 struct Account {
     std::uint64_t received = 0;
     std::uint64_t made = 0;   // copies, packet-outs
     std::uint64_t sent = 0;   // accepted by a device
     std::uint64_t taken = 0;  // punted
-    std::uint64_t handed = 0; // given to the worker that owns the transmit queue; its outcome stands in the ring's books
+    std::uint64_t handed = 0; // given to the worker that owns the transmit queue; its outcome
+                              // stands in the ring's books
     std::array<std::uint64_t, drop_count> dropped{};
     std::uint64_t drop_reasons = 0; // bit per reason with a number in `dropped`
 
@@ -43,8 +46,9 @@ struct Account {
 };
 static_assert(drop_count <= 64);
 
-/// One worker's books. The worker posts each burst whole, when the last of its packets has found its place, so whoever reads sees
-/// books that close. (1) `sequence` is odd while a posting is under way; (2) a reading between two equal even numbers is whole.
+/// One worker's books. The worker posts each burst whole, when the last of its packets has found
+/// its place, so whoever reads sees books that close. (1) `sequence` is odd while a posting is
+/// under way; (2) a reading between two equal even numbers is whole.
 class Ledger {
 public:
     /// Adds `burst` and clears it. The worker alone. Cost: a few stores a burst.

@@ -33,7 +33,8 @@ bool fits(const Packet& packet, const TxQueue& out) noexcept {
     return packet.bytes <= out.plain_bytes_max + tags * ether::tag_bytes;
 }
 
-/// Asks the device to complete the sum, where it can; the field holds the pseudo header's sum already.
+/// Asks the device to complete the sum, where it can; the field holds the pseudo header's sum
+/// already.
 bool ask_device(const Packet& packet, std::uint64_t can) noexcept {
     const auto l4 = l4_extent(packet);
     if (!l4)
@@ -53,12 +54,14 @@ bool ask_device(const Packet& packet, std::uint64_t can) noexcept {
     return true;
 }
 
-/// Computes the sum over all segments. One that cannot be (a packet cut short) stays as it is: its receiver refuses it.
+/// Computes the sum over all segments. One that cannot be (a packet cut short) stays as it is: its
+/// receiver refuses it.
 void complete_checksum(Packet& packet) noexcept {
     constexpr std::size_t segments_max = 64;
     std::array<std::span<const std::byte>, segments_max> rest;
     std::size_t count = 0;
-    for (const rte_mbuf* at = buffer_of(packet)->next; at != nullptr && count < segments_max; at = at->next)
+    for (const rte_mbuf* at = buffer_of(packet)->next; at != nullptr && count < segments_max;
+         at = at->next)
         rest[count++] = {rte_pktmbuf_mtod(at, const std::byte*), at->data_len};
     write_l4_checksum(packet, std::span{rest}.first(count));
 }
@@ -85,7 +88,8 @@ void Transmit::run(Burst& burst, Plan& plan, std::uint64_t now_ms, Account& acco
         const Effect& effect = burst.effects.effect[first];
         const bool plain = effect.kind == Effect::Kind::output && effect.next == Effect::none &&
                            effect.max_bytes == 0;
-        TxQueue* const out = index(effect.port) < ports ? plan.tx_by_port[index(effect.port)] : nullptr;
+        TxQueue* const out =
+            index(effect.port) < ports ? plan.tx_by_port[index(effect.port)] : nullptr;
         if (!plain || out == nullptr) [[unlikely]] {
             run_lane(burst, lane, plan);
             continue;
@@ -103,10 +107,12 @@ void Transmit::run(Burst& burst, Plan& plan, std::uint64_t now_ms, Account& acco
     free_dropped();
 }
 
-/// A lane with more than one effect, or one that is no plain output: the last that is no drop gets the packet itself, the others copies.
+/// A lane with more than one effect, or one that is no plain output: the last that is no drop gets
+/// the packet itself, the others copies.
 void Transmit::run_lane(Burst& burst, std::size_t lane, Plan& plan) noexcept {
     const Effects& effects = burst.effects;
-    std::uint16_t last = effects.first[lane]; // of all: where none is left but drops, it is one of them
+    // Of all: where none is left but drops, it is one of them.
+    std::uint16_t last = effects.first[lane];
     bool found = false;
     for (std::uint16_t at = last; at != Effect::none; at = effects.effect[at].next) {
         if (effects.effect[at].kind != Effect::Kind::drop) {
@@ -237,7 +243,8 @@ void Transmit::enqueue(rte_mbuf* buffer, std::uint32_t bytes, TxQueue& out) noex
     out.packets[out.count++] = buffer;
     out.bytes += bytes;
     if (out.count == TxQueue::size) [[unlikely]]
-        flush(out); // stays listed; the next packet lists it twice, and an empty flush costs nothing
+        flush(out
+        ); // stays listed; the next packet lists it twice, and an empty flush costs nothing
 }
 
 void Transmit::flush(TxQueue& out) noexcept {
@@ -292,8 +299,9 @@ unsigned Transmit::drain(Plan& plan) noexcept {
             continue;
         moved += count;
         const std::uint32_t bytes = bytes_of(packets.data(), count); // before the device frees them
-        const std::uint16_t sent =
-            rte_eth_tx_burst(in.ethdev, in.queue, packets.data(), static_cast<std::uint16_t>(count));
+        const std::uint16_t sent = rte_eth_tx_burst(
+            in.ethdev, in.queue, packets.data(), static_cast<std::uint16_t>(count)
+        );
         const std::uint32_t refused_bytes = bytes_of(&packets[sent], count - sent);
         if (sent != count) {
             rte_pktmbuf_free_bulk(&packets[sent], count - sent);

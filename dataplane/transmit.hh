@@ -16,27 +16,35 @@ struct rte_mempool;
 
 namespace weft {
 
-/// One worker's. Books into an Account: a packet that goes to several places is one and copies that were made; an effect that cannot be
-/// is a copy that was made and dropped, unless it is the packet's last, which then is that drop.
+/// One worker's. Books into an Account: a packet that goes to several places is one and copies that
+/// were made; an effect that cannot be is a copy that was made and dropped, unless it is the
+/// packet's last, which then is that drop.
 class Transmit {
 public:
     /// `pool` is where copies come from.
     Transmit(rte_mempool* pool, ReportQueue& reports, PuntRate rate) noexcept
-        : pool_{pool}, reports_{reports}, rate_{rate} {}
+        : pool_{pool},
+          reports_{reports},
+          rate_{rate} {}
 
-    /// Carries out the effects of the burst's lanes, in order, and flushes. Owns the lanes' buffers from here on. Never allocates from the heap,
-    /// waits or fails. `burst` is what the pipeline left; its packets are used up.
+    /// Carries out the effects of the burst's lanes, in order, and flushes. Owns the lanes' buffers
+    /// from here on. Never allocates from the heap, waits or fails. `burst` is what the pipeline
+    /// left; its packets are used up.
     void run(Burst& burst, Plan& plan, std::uint64_t now_ms, Account& account) noexcept;
 
-    /// Sends what other workers handed over for queues of this one. Packets sent; they are booked in the rings.
+    /// Sends what other workers handed over for queues of this one. Packets sent; they are booked
+    /// in the rings.
     static unsigned drain(Plan& plan) noexcept;
 
 private:
     void run_lane(Burst& burst, std::size_t lane, Plan& plan) noexcept;
-    void carry_out(Burst& burst, std::size_t lane, const Effect& effect, Packet& packet, Plan& plan) noexcept;
+    void carry_out(
+        Burst& burst, std::size_t lane, const Effect& effect, Packet& packet, Plan& plan
+    ) noexcept;
     void output(Packet& packet, TxQueue& out) noexcept;
     bool complete(Packet& packet, TxQueue& out) noexcept;
-    void punt(const Burst& burst, std::size_t lane, const Effect& effect, const Packet& packet) noexcept;
+    void
+    punt(const Burst& burst, std::size_t lane, const Effect& effect, const Packet& packet) noexcept;
     Drop refuses_punt(const Effect& effect, const Plan& plan) noexcept;
     void enqueue(rte_mbuf* buffer, std::uint32_t bytes, TxQueue& out) noexcept;
     void flush(TxQueue& out) noexcept;

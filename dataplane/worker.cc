@@ -12,10 +12,8 @@
 
 #include <algorithm>
 #include <array>
-
-#include <ctime>
-
 #include <csignal>
+#include <ctime>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -38,8 +36,9 @@ void run_on(unsigned core) {
 
 } // namespace
 
-/// A small direct-mapped memory of what was reported, so that a flood from one address is one record and not millions. An entry
-/// counts for `again_ms` of real time, whatever the switch's clock does.
+/// A small direct-mapped memory of what was reported, so that a flood from one address is one
+/// record and not millions. An entry counts for `again_ms` of real time, whatever the switch's
+/// clock does.
 struct Worker::Seen {
     static constexpr std::size_t size = 1'024;
     static constexpr std::uint64_t again_ms = 100;
@@ -52,7 +51,9 @@ struct Worker::Seen {
     bool is_new(const Learned& learned, std::uint64_t tsc, std::uint64_t tsc_per_ms) noexcept {
         WordHash hash{0x5eed};
         hash.add(learned.mac << 16 | learned.vlan);
-        hash.add(std::uint64_t{static_cast<std::uint32_t>(learned.port)} << 16 | index(learned.bridge));
+        hash.add(
+            std::uint64_t{static_cast<std::uint32_t>(learned.port)} << 16 | index(learned.bridge)
+        );
         Entry& entry = entries[hash.value() >> 54];
         if (entry.hash == hash.value() && tsc - entry.tsc < again_ms * tsc_per_ms)
             return false;
@@ -62,8 +63,11 @@ struct Worker::Seen {
 };
 
 Worker::Worker(const Settings& settings, WorkersShared& shared, std::latch& ready)
-    : settings_{settings}, shared_{shared}, plan_{new Plan},
-      transmit_{settings.pool, reports_, settings.punt_rate}, thread_{[this, &ready] { run(ready); }} {}
+    : settings_{settings},
+      shared_{shared},
+      plan_{new Plan},
+      transmit_{settings.pool, reports_, settings.punt_rate},
+      thread_{[this, &ready] { run(ready); }} {}
 
 Worker::~Worker() {
     join();
@@ -184,7 +188,8 @@ bool Worker::poll(RxQueue& queue, Plan& plan) noexcept {
     return true;
 }
 
-/// Describes the packets to the pipeline, in order; what cannot keep the receive guarantee is dropped by name.
+/// Describes the packets to the pipeline, in order; what cannot keep the receive guarantee is
+/// dropped by name.
 std::uint32_t Worker::take_in(rte_mbuf** buffers, std::uint32_t count) noexcept {
     Burst& burst = *burst_;
     std::uint32_t lane = 0;
@@ -263,7 +268,8 @@ void Worker::run_packet_out(const Command& command, const World& now, Plan& plan
     ledger_.post(account_);
 }
 
-/// The code that live packets run, on bytes that nobody sends. Nothing is booked, counted or learned.
+/// The code that live packets run, on bytes that nobody sends. Nothing is booked, counted or
+/// learned.
 void Worker::run_trace(const Command& command, const World* now) noexcept {
     if (now == nullptr || now->bridges.find(index(command.bridge)) == nullptr)
         return;
@@ -284,7 +290,8 @@ void Worker::run_trace(const Command& command, const World* now) noexcept {
     pipeline_->story = nullptr;
 }
 
-/// Offline to the grace periods, so nobody waits for a sleeper; the loop reads root and plan anew afterwards.
+/// Offline to the grace periods, so nobody waits for a sleeper; the loop reads root and plan anew
+/// afterwards.
 void Worker::nap() noexcept {
     const auto id = static_cast<unsigned>(index(settings_.id));
     sleeps.add(1);
@@ -301,14 +308,12 @@ void Worker::nap() noexcept {
 /// After the last burst: commands that were given, and what others still hand over.
 void Worker::drain() noexcept {
     Plan& plan = *plan_.load(std::memory_order_seq_cst);
-    while (housekeep(plan)) {
-    }
+    while (housekeep(plan)) {}
     shared_.receiving.fetch_sub(1, std::memory_order_acq_rel);
     while (shared_.receiving.load(std::memory_order_acquire) != 0)
         if (Transmit::drain(plan) == 0)
             rte_pause();
-    while (Transmit::drain(plan) != 0) {
-    }
+    while (Transmit::drain(plan) != 0) {}
     passes_.add(1);
 }
 

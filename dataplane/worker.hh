@@ -25,10 +25,12 @@ namespace weft {
 /// What all workers read and control writes.
 struct WorkersShared {
     explicit WorkersShared(bool manual_clock, std::size_t workers) noexcept
-        : clock{manual_clock}, receiving{workers} {}
+        : clock{manual_clock},
+          receiving{workers} {}
 
     Clock clock; // control advances a manual one
-    alignas(cache_line) std::atomic<const World*> world{nullptr}; // the root; null: nothing is processed yet
+    alignas(cache_line
+    ) std::atomic<const World*> world{nullptr}; // the root; null: nothing is processed yet
     rte_rcu_qsbr* qsbr = nullptr;
     std::atomic<bool> stop{false};
     std::atomic<std::size_t> receiving; // workers that may still hand packets over
@@ -43,7 +45,8 @@ public:
         rte_mempool* pool = nullptr; // for copies and made packets
         PuntRate punt_rate;
     };
-    /// Starts the thread, which counts `ready` down when it stands in the grace periods, or could not (registered()).
+    /// Starts the thread, which counts `ready` down when it stands in the grace periods, or could
+    /// not (registered()).
     Worker(const Settings& settings, WorkersShared& shared, std::latch& ready);
     /// The thread has been told to stop; waits for it.
     ~Worker();
@@ -52,7 +55,8 @@ public:
 
     /// Before the first world is published.
     void attach(WorkerCounters& counters);
-    /// The worker's plan from its next turn on; the old one, which may be freed after a grace period.
+    /// The worker's plan from its next turn on; the old one, which may be freed after a grace
+    /// period.
     std::unique_ptr<Plan> exchange_plan(std::unique_ptr<Plan> plan);
     void join();
 

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <spdlog/sinks/ostream_sink.h>
 
 namespace weft::test {
 
@@ -125,9 +124,7 @@ Engine::Engine(SwitchConfig config, TableLimits limits)
     config.node = "node-1";
     config.version = "test";
     config.tables = limits;
-    config.log = std::make_shared<spdlog::logger>(
-        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_)
-    );
+    config.log = [this](Severity, std::string_view line) { log_ << line << '\n'; };
     engine = std::make_unique<Switch>(std::move(config), *tables, *backend);
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <random>
 
 namespace weft::test {
@@ -11,6 +12,7 @@ namespace {
 struct Rows {
     std::string relation, one, other, elsewhere, bad, key;
 };
+void PrintTo(const Rows& rows, std::ostream* out) { *out << rows.relation; }
 
 std::string
 op(std::string_view weight,

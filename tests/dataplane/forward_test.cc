@@ -40,7 +40,10 @@ TEST(Forward, each_output_has_the_edits_before_it_and_no_others) {
     rig.until([&] { return b.waiting() == 2 && c.waiting() == 1; });
     const auto tagged = udp("10.9.9.9:5 > 10.0.0.2:99").vlan(7).payload("what is carried");
     EXPECT_EQ(b.take(), (std::vector<Bytes>{packet.bytes(), tagged.bytes()}));
-    EXPECT_EQ(c.take(), std::vector<Bytes>{udp("10.9.9.9:5 > 10.0.0.2:53").payload("what is carried").bytes()});
+    EXPECT_EQ(
+        c.take(),
+        std::vector<Bytes>{udp("10.9.9.9:5 > 10.0.0.2:53").payload("what is carried").bytes()}
+    );
     rig.until_quiet();
     EXPECT_EQ(rig.all().made, 2u);
     EXPECT_EQ(rig.all().sent, 3u);
@@ -101,7 +104,8 @@ TEST(Forward, clones_and_outputs_that_cannot_be_are_all_accounted_for) {
     rig.flow(
         1,
         "1",
-        "clone { eth.dst = 02:00:00:00:00:09; output(\"p2\"); } output(\"nowhere\"); output(\"p1\"); "
+        "clone { eth.dst = 02:00:00:00:00:09; output(\"p2\"); } output(\"nowhere\"); "
+        "output(\"p1\"); "
         "output(\"p2\"); output(\"nowhere\");"
     );
     for (const Bytes& packet : numbered(50))
@@ -133,7 +137,10 @@ TEST(Forward, a_truncated_output_is_cut_after_its_edits) {
     rig.port("p1", a);
     rig.port("p2", b);
     rig.flow(
-        1, "1", "output(\"p2\", max_bytes=64); vlan.push(0x8100); vlan.vid = 3; output(\"p2\", max_bytes=70);"
+        1,
+        "1",
+        "output(\"p2\", max_bytes=64); vlan.push(0x8100); vlan.vid = 3; output(\"p2\", "
+        "max_bytes=70);"
     );
     const Bytes payload(1'000, std::byte{0x5a});
     a.put(udp("10.0.0.1:5 > 10.0.0.2:53").payload(payload));
@@ -206,9 +213,10 @@ TEST(Forward, a_jumbo_frame_in_several_segments_goes_through_whole) {
     EXPECT_EQ(c.take(), std::vector<Bytes>{packet.bytes()});
     EXPECT_EQ(
         b.take(),
-        std::vector<Bytes>{
-            udp("10.0.0.1:5 > 10.0.0.2:53").eth("02:00:00:00:00:77 > 02:00:00:00:00:02").size(9'000).bytes()
-        }
+        std::vector<Bytes>{udp("10.0.0.1:5 > 10.0.0.2:53")
+                               .eth("02:00:00:00:00:77 > 02:00:00:00:00:02")
+                               .size(9'000)
+                               .bytes()}
     );
 }
 
@@ -217,10 +225,17 @@ TEST(Forward, headers_that_are_scattered_over_segments_are_brought_together) {
     Rig rig;
     rig.port("p1", a);
     rig.port("p2", b);
-    rig.flow(1, "udp.dst == 53", "eth.dst = 02:00:00:00:00:99; ip4.src = 10.7.7.7; output(\"p2\");");
+    rig.flow(
+        1, "udp.dst == 53", "eth.dst = 02:00:00:00:00:99; ip4.src = 10.7.7.7; output(\"p2\");"
+    );
     const Bytes packet = udp("10.0.0.1:5 > 10.0.0.2:53").size(700).bytes();
     const std::vector<std::vector<std::size_t>> cuts = {
-        {14, 686}, {1, 13, 20, 8, 658}, {100, 100, 100, 400}, {0, 700}, {255, 445}, {256, 444},
+        {14, 686},
+        {1, 13, 20, 8, 658},
+        {100, 100, 100, 400},
+        {0, 700},
+        {255, 445},
+        {256, 444},
     };
     for (const auto& cut : cuts)
         a.put_buffer(a.segmented(packet, cut));
@@ -299,7 +314,8 @@ TEST(Forward, what_was_known_of_a_packet_does_not_travel_with_its_buffer) {
     rig.port("p1", a);
     rig.port("p2", b);
     rig.flow(1, "1", "output(\"p2\");");
-    rte_mbuf* const buffer = a.segmented(tcp("10.0.0.1:5 > 10.0.0.2:80").size(80).partial_checksum().bytes(), {80});
+    rte_mbuf* const buffer =
+        a.segmented(tcp("10.0.0.1:5 > 10.0.0.2:80").size(80).partial_checksum().bytes(), {80});
     buffer->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
     a.put_buffer(buffer);
     rig.until([&] { return b.waiting() == 1; });

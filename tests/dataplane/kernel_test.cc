@@ -1,13 +1,13 @@
-// Devices of the kernel, in a network namespace of the test's own: the build runs this inside `unshare -Urn`, as anybody.
+// Devices of the kernel, in a network namespace of the test's own: the build runs this inside
+// `unshare -Urn`, as anybody.
 #include "tests/dataplane/rig.hh"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
-
-#include <arpa/inet.h>
-#include <csignal>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -26,7 +26,8 @@ void ip(const std::string& command) {
 /// The other end of a cable: raw frames in and out of an interface, as a machine behind it would.
 class Host {
 public:
-    explicit Host(const std::string& interface) : fd_{socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL))} {
+    explicit Host(const std::string& interface)
+        : fd_{socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL))} {
         sockaddr_ll address{};
         address.sll_family = AF_PACKET;
         address.sll_protocol = htons(ETH_P_ALL);
@@ -76,9 +77,10 @@ private:
             if ((told.tp_status & TP_STATUS_VLAN_VALID) == 0)
                 continue;
             const std::array tag = {
-                std::byte{0x81}, std::byte{0}, static_cast<std::byte>(told.tp_vlan_tci >> 8),
-                static_cast<std::byte>(told.tp_vlan_tci)
-            };
+                std::byte{0x81},
+                std::byte{0},
+                static_cast<std::byte>(told.tp_vlan_tci >> 8),
+                static_cast<std::byte>(told.tp_vlan_tci)};
             frame.insert(frame.begin() + 12, tag.begin(), tag.end());
         }
     }
@@ -92,7 +94,8 @@ protected:
         if (std::getenv("WEFT_TEST_NAMESPACE") == nullptr)
             GTEST_SKIP() << "runs in a network namespace of its own only";
         static const bool quiet = [] { // no frames but ours
-            return std::system("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1") == 0;
+            return std::system("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 "
+                               "net.ipv6.conf.default.disable_ipv6=1") == 0;
         }();
         static_cast<void>(quiet);
     }
@@ -130,7 +133,8 @@ TEST_F(Kernel, jumbo_frames_go_through_whole_where_the_device_is_told_to_have_ro
     cable("b0", "b1", 9'000);
     Rig rig;
     const PortId small = rig.port("p0", "net_af_packet_s,iface=a0", {.mtu = 9'000});
-    EXPECT_NE(rig.info(small).error.find("hold an mtu of 1964"), std::string::npos) << rig.info(small).error;
+    EXPECT_NE(rig.info(small).error.find("hold an mtu of 1964"), std::string::npos)
+        << rig.info(small).error;
     const std::string room = ",blocksz=16384,framesz=16384,framecnt=64";
     const PortId p1 = rig.port("p1", "net_af_packet_a,iface=a0" + room, {.mtu = 9'000});
     EXPECT_EQ(rig.info(p1).error, "");
@@ -200,7 +204,9 @@ TEST_F(Kernel, a_tap_works_also_after_it_moved_to_another_namespace) {
     // Until that process has its namespace, the move changes nothing and is tried again.
     const std::string pid = std::to_string(other);
     rig.until([&] {
-        return std::system(("test \"$(readlink /proc/" + pid + "/ns/net)\" != \"$(readlink /proc/self/ns/net)\"").c_str()) == 0;
+        return std::system(("test \"$(readlink /proc/" + pid +
+                            "/ns/net)\" != \"$(readlink /proc/self/ns/net)\"")
+                               .c_str()) == 0;
     });
     ip("link set t0 netns " + pid);
     EXPECT_EQ(std::system(("nsenter -t " + pid + " -n ip link set t0 up").c_str()), 0);

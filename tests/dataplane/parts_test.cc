@@ -28,12 +28,17 @@ TEST(Cores, workers_stand_behind_the_first_core_and_share_where_there_are_too_fe
     const auto one = lay_out_cores({}, 1, Cores{5});
     EXPECT_EQ(one->workers, Cores{5});
     EXPECT_EQ(one->control, Cores{5});
-    EXPECT_EQ(one->notes, std::vector<std::string>{"the control thread shares core 5 with workers"});
+    EXPECT_EQ(
+        one->notes, std::vector<std::string>{"the control thread shares core 5 with workers"}
+    );
 }
 
 TEST(Cores, a_list_is_taken_as_it_is_or_refused_with_a_sentence) {
     EXPECT_EQ(lay_out_cores(Cores{3, 1}, 0, Cores{0, 1, 2, 3})->workers, (Cores{3, 1}));
-    EXPECT_EQ(lay_out_cores(Cores{7}, 0, Cores{0, 1, 2, 5}).error().what, "core 7: this process may run on 0-2,5 only");
+    EXPECT_EQ(
+        lay_out_cores(Cores{7}, 0, Cores{0, 1, 2, 5}).error().what,
+        "core 7: this process may run on 0-2,5 only"
+    );
     EXPECT_EQ(lay_out_cores(Cores{1, 1}, 0, Cores{0, 1}).error().what, "core 1: named twice");
     EXPECT_EQ(lay_out_cores({}, 0, Cores{0, 1}).error().what, "workers 0: must be 1 to 64");
     EXPECT_EQ(lay_out_cores({}, 65, Cores{0, 1}).error().what, "workers 65: must be 1 to 64");
@@ -79,9 +84,10 @@ TEST(RxBudget, gives_out_exactly_what_was_added_also_to_many_threads) {
             while (budget.left() != 0) {
                 const auto share = budget.take(32);
                 state = state * 1'664'525 + 1'013'904'223;
-                const auto unused = static_cast<std::uint16_t>(share.packets == 0 ? 0 : state % share.packets);
+                const auto unused =
+                    static_cast<std::uint16_t>(share.packets == 0 ? 0 : state % share.packets);
                 budget.give_back(share, unused);
-                taken += share.packets - unused;
+                taken += static_cast<std::uint64_t>(share.packets - unused);
             }
         });
     for (auto& thread : threads)

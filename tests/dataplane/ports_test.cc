@@ -1,9 +1,12 @@
-// Devices: opened, refused with a sentence, closed under traffic, held, read to the end of their files.
+// Devices: opened, refused with a sentence, closed under traffic, held, read to the end of their
+// files.
 #include "tests/dataplane/rig.hh"
+
+#include <rte_ethdev.h>
 
 #include <fstream>
 
-#include <rte_ethdev.h>
+#include <sys/stat.h>
 
 namespace weft::test {
 
@@ -44,8 +47,19 @@ TEST(Device, a_file_that_is_no_capture_is_one_sentence) {
     expect_refused("net_pcap_x,rx_pcap=" + (folder / "text"), {"port p1: ", "text"});
 }
 
+TEST(Device, a_pipe_is_no_file_and_is_not_waited_for) {
+    TemporaryFolder folder;
+    const std::string pipe = folder / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    expect_refused("net_pcap_x,rx_pcap=" + pipe, {"port p1: ", pipe + ": must be a file"});
+    expect_refused("net_pcap_x,tx_pcap=" + pipe, {"port p1: ", pipe + ": must be a file"});
+    expect_refused("net_pcap_x,rx_pcap=-", {"input -: must be a file"});
+}
+
 TEST(Device, an_unknown_driver_is_one_sentence) {
-    expect_refused("net_magic0,key=value", {"port p1: device net_magic0,key=value: no DPDK driver"});
+    expect_refused(
+        "net_magic0,key=value", {"port p1: device net_magic0,key=value: no DPDK driver"}
+    );
 }
 
 TEST(Device, garbage_is_one_sentence) {
@@ -73,7 +87,9 @@ TEST(Device, more_queues_than_it_has_is_one_sentence) {
 }
 
 TEST(Device, a_pool_that_does_not_fit_names_its_size) {
-    expect_refused("net_null_x", {"port p1: ", "a pool of 90000000 buffers"}, {.buffers = 90'000'000});
+    expect_refused(
+        "net_null_x", {"port p1: ", "a pool of 90000000 buffers"}, {.buffers = 90'000'000}
+    );
 }
 
 TEST(Device, an_mtu_that_cannot_be_is_one_sentence) {
@@ -86,7 +102,9 @@ TEST(Device, the_33rd_is_refused_and_takes_nothing_with_it) {
     const auto there = rte_eth_dev_count_total();
     std::vector<PortId> ports;
     for (int i = there; i < RTE_MAX_ETHPORTS; ++i)
-        ports.push_back(rig.port("n" + std::to_string(i), "net_null_n" + std::to_string(i) + ",no-rx=1"));
+        ports.push_back(
+            rig.port("n" + std::to_string(i), "net_null_n" + std::to_string(i) + ",no-rx=1")
+        );
     for (const PortId port : ports)
         EXPECT_EQ(rig.info(port).state, "up") << rig.info(port).error;
     const PortId last = rig.port("last", "net_null_last");
@@ -105,13 +123,15 @@ TEST(Device, belongs_to_one_port_at_a_time) {
     const PortId p1 = rig.port("p1", a);
     const PortId p2 = rig.port("p2", a);
     EXPECT_EQ(rig.info(p2).state, "failed");
-    EXPECT_NE(rig.info(p2).error.find("belongs to port p1"), std::string::npos) << rig.info(p2).error;
+    EXPECT_NE(rig.info(p2).error.find("belongs to port p1"), std::string::npos)
+        << rig.info(p2).error;
     EXPECT_EQ(rig.info(p1).state, "up");
 }
 
 TEST(Device, moves_to_another_port_in_one_change) {
     TemporaryFolder folder;
-    const std::string devargs = "net_pcap_moves,rx_pcap=" + write_capture(folder / "in", numbered(10));
+    const std::string devargs =
+        "net_pcap_moves,rx_pcap=" + write_capture(folder / "in", numbered(10));
     Rig rig;
     const PortId p1 = rig.port("p1", devargs);
     rig.until_quiet();
@@ -128,7 +148,9 @@ TEST(Device, opens_again_after_it_was_closed) {
     const auto file = write_capture(folder / "in", numbered(10));
     Rig rig;
     for (const std::string& devargs :
-         {"net_pcap_again,rx_pcap=" + file, std::string{"net_ring_again"}, std::string{"net_null_again"}})
+         {"net_pcap_again,rx_pcap=" + file,
+          std::string{"net_ring_again"},
+          std::string{"net_null_again"}})
         for (int round = 0; round < 3; ++round) {
             const PortId p1 = rig.port("p1", devargs);
             EXPECT_EQ(rig.info(p1).state, "up") << rig.info(p1).error;

@@ -87,12 +87,10 @@ TEST(Punts, a_full_record_queue_is_a_named_drop_and_answers_still_get_through) {
     while (rig.dropped(Drop::punt_queue_full) == 0) {
         for (int i = 0; i < 500; ++i, ++put)
             a.put(packet);
-        while (!a.all_read()) {
-        }
+        while (!a.all_read()) {}
     }
-    const auto ticket = rig.dataplane->packet_out(
-        p1, BridgeId::main, rig.program("drop;"), numbered(1)[0]
-    );
+    const auto ticket =
+        rig.dataplane->packet_out(p1, BridgeId::main, rig.program("drop;"), numbered(1)[0]);
     rig.until([&] { return rig.told<PacketOutDone>().size() == 1; });
     EXPECT_EQ(rig.told<PacketOutDone>()[0]->ticket, ticket);
     EXPECT_TRUE(rig.told<PacketOutDone>()[0]->sent);
@@ -121,7 +119,8 @@ TEST(PacketOut, its_actions_run_on_the_packet_and_it_counts_as_made) {
     const PortId p1 = rig.port("p1", a);
     rig.port("p2", b);
     const auto packet = udp("10.0.0.1:5 > 10.0.0.2:53").payload("made here");
-    const auto ticket = rig.packet_out(p1, "eth.dst = 02:00:00:00:00:55; output(\"p2\");", packet.bytes());
+    const auto ticket =
+        rig.packet_out(p1, "eth.dst = 02:00:00:00:00:55; output(\"p2\");", packet.bytes());
     rig.until([&] { return rig.told<PacketOutDone>().size() == 1 && b.waiting() == 1; });
     EXPECT_EQ(rig.told<PacketOutDone>()[0]->ticket, ticket);
     EXPECT_TRUE(rig.told<PacketOutDone>()[0]->sent);
@@ -218,7 +217,9 @@ TEST(Books, close_under_flood_clone_punts_packet_outs_and_drops_at_any_moment) {
     const PortId p1 = rig.port("p1", a);
     rig.port("p2", b);
     rig.port("p3", c);
-    rig.flow(1, "1", "output(flood); controller(); clone { output(\"p9\"); } clone { output(\"p2\"); }");
+    rig.flow(
+        1, "1", "output(flood); controller(); clone { output(\"p9\"); } clone { output(\"p2\"); }"
+    );
     rig.flow(2, "udp.src == 1001", "drop;");
     const auto program = rig.program("output(flood);");
     const auto packets = numbered(2, 900);

@@ -4,16 +4,15 @@
 #include "control/language/language.hh"
 #include "tests/support/pcap_file.hh"
 
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_ring.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstring>
-
-#include <rte_eth_ring.h>
-#include <rte_ethdev.h>
-#include <rte_ring.h>
-
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -46,8 +45,12 @@ RingEnd::RingEnd(std::size_t rx_queues, std::size_t tx_queues, unsigned size) {
     check(rx_.back() != nullptr && tx_.back() != nullptr && pool_ != nullptr);
     const std::string name = unique("test");
     const int id = rte_eth_from_rings(
-        name.c_str(), rx_.data(), static_cast<unsigned>(rx_queues), tx_.data(),
-        static_cast<unsigned>(tx_queues), 0
+        name.c_str(),
+        rx_.data(),
+        static_cast<unsigned>(rx_queues),
+        tx_.data(),
+        static_cast<unsigned>(tx_queues),
+        0
     );
     check(id >= 0);
     devargs_ = "net_ring_" + name;
@@ -274,7 +277,8 @@ void Rig::expect_closed_books(bool nothing_held) const {
         std::uint64_t dropped_sum = 0;
         for (const std::uint64_t count : of.dropped)
             dropped_sum += count;
-        EXPECT_EQ(of.received + of.made, of.sent + dropped_sum + of.taken + of.held) << "worker " << i;
+        EXPECT_EQ(of.received + of.made, of.sent + dropped_sum + of.taken + of.held)
+            << "worker " << i;
         EXPECT_EQ(of.dropped[0], 0u) << "dropped for no reason";
         EXPECT_TRUE(of.held == 0 || !nothing_held) << "worker " << i << " holds " << of.held;
     }

@@ -1,11 +1,12 @@
-// A whole dataplane in a test: real workers, tables and devices, without root or huge pages. Packets come and go through rings that the
-// test holds the other ends of, or through files.
+// A whole dataplane in a test: real workers, tables and devices, without root or huge pages.
+// Packets come and go through rings that the test holds the other ends of, or through files.
 #pragma once
 
 #include "dataplane/dataplane.hh"
 #include "tests/support/packets.hh"
 
 #include <gtest/gtest.h>
+#include <rte_mbuf.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -17,13 +18,12 @@
 #include <string_view>
 #include <vector>
 
-#include <rte_mbuf.h>
-
 struct rte_ring;
 
 namespace weft::test {
 
-/// The test's end of a net_ring device: what is put in, the switch receives; what it sends is taken out.
+/// The test's end of a net_ring device: what is put in, the switch receives; what it sends is taken
+/// out.
 class RingEnd {
 public:
     explicit RingEnd(std::size_t rx_queues = 1, std::size_t tx_queues = 1, unsigned size = 1'024);
@@ -69,14 +69,21 @@ public:
     PortId begin_port(std::string_view name, const std::string& devargs, PortDevice device = {});
     /// The row goes; the device follows.
     void erase_port(PortId port);
-    Rig& flow(std::uint32_t priority, std::string_view match, std::string_view actions, std::uint32_t table = 0);
+    Rig& flow(
+        std::uint32_t priority,
+        std::string_view match,
+        std::string_view actions,
+        std::uint32_t table = 0
+    );
     const World& commit();
     std::shared_ptr<const Program> program(std::string_view actions);
     std::uint64_t packet_out(PortId ingress, std::string_view actions, const Bytes& packet);
 
     /// Runs the control thread's part until `done`; fails the test after a very long time.
     void until(
-        const std::function<bool()>& done, const char* file = __builtin_FILE(), int line = __builtin_LINE()
+        const std::function<bool()>& done,
+        const char* file = __builtin_FILE(),
+        int line = __builtin_LINE()
     );
     /// Until everything that was put in has come out somewhere and nothing moves any more.
     void until_quiet();
@@ -93,7 +100,7 @@ public:
     // Declared in the order of their lives.
     std::unique_ptr<Dataplane> dataplane;
     std::unique_ptr<Tables> tables;
-    std::vector<DataplaneEvent> events; // everything that was told, in order
+    std::vector<DataplaneEvent> events;   // everything that was told, in order
     std::map<PortId, std::string> states; // the last that was told
 
     template <class Event>
@@ -122,7 +129,8 @@ private:
     std::filesystem::path path_;
 };
 
-/// Distinct packets: UDP, `count` of them, of `bytes` each, numbered in their source ports from `first`.
+/// Distinct packets: UDP, `count` of them, of `bytes` each, numbered in their source ports from
+/// `first`.
 std::vector<Bytes> numbered(std::size_t count, std::size_t bytes = 64, std::size_t first = 1'000);
 /// Writes them to a capture file.
 std::string write_capture(const std::string& path, const std::vector<Bytes>& packets);

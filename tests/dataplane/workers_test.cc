@@ -188,7 +188,9 @@ TEST(Rules, come_and_go_under_traffic) {
     Rig rig{{.workers = 2}};
     rig.port("p1", "net_null_src,size=64", {.queues = 2});
     rig.port("p2", "net_null_dst,no-rx=1");
-    const auto match = [](int i) { return "eth.dst == 00:00:00:00:01:" + std::string{"0123456789abcdef"[i]} + "0"; };
+    const auto match = [](int i) {
+        return "eth.dst == 00:00:00:00:01:" + std::string{"0123456789abcdef"[i]} + "0";
+    };
     rig.flow(1, "1", "output(\"p2\");");
     for (int round = 0; round < 30; ++round) {
         for (int i = 0; i < 16; ++i)

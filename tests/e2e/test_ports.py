@@ -451,3 +451,74 @@ def test_a_socket_path_that_cannot_be_is_refused(tmp_path):
     assert status in (1, 2) and "xxx" in said, said
     status, said = run("--socket", "/no/such/folder/socket")
     assert status in (1, 2) and "/no/such/folder" in said, said
+
+
+def test_a_port_of_an_init_file_that_fails_is_status_1(tmp_path):
+    init = init_file(tmp_path / "init", transaction({"port": {"name": "p1", "devargs": "net_pcap_p1,rx_pcap=/no/such/file.pcap"}}))
+    status, said = run("--socket", str(tmp_path / "s"), "--init", init)
+    assert status == 1 and "/no/such/file.pcap" in last_line(said), said
+
+
+# ---- the configuration file is a client
+
+CONFIG = """
+[[port]]
+name = "p1"
+devargs = "net_pcap_p1,rx_pcap={come},tx_pcap={go}"
+number = 1
+hold = true
+
+[[flow]]
+priority = 10
+match = "ip4"
+actions = "drop;"
+
+[[flow]]
+priority = {priority}
+match = "arp"
+actions = "drop;"
+"""
+
+
+def test_sighup_replaces_the_rows_of_the_file_by_the_difference(switches, tmp_path):
+    write_pcap(tmp_path / "in.pcap", [FRAME] * 20)
+    path = tmp_path / "weft.toml"
+
+    def configure(priority):
+        path.write_text(CONFIG.format(come=tmp_path / "in.pcap", go=tmp_path / "out.pcap", priority=priority))
+
+    configure(20)
+    switch = switches("--config", str(path), workers=None)
+    control = switch.control
+    control.transaction([+1, flow(5, 1, "ip6", "drop;")])
+    switch.send(p1=10)
+    configure(30)
+    generation = control.call("digest").generation
+    switch.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: (0, 30, "arp") in switch.flows(), lambda: switch.said())
+    assert set(switch.flows()) == {(0, 10, "ip4"), (0, 30, "arp"), (5, 1, "ip6")}
+    assert switch.flows()[(0, 10, "ip4")].packets == 10
+    assert control.call("digest").generation == generation + 1
+    switch.send(p1=10)  # the port was not touched
+    assert switch.drops() == {"policy": 20}
+    # A file with a mistake changes nothing and is named.
+    path.write_text("[[flow]]\npriority = \"high\"\n")
+    switch.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "flow.priority" in switch.said(), lambda: switch.said())
+    assert set(switch.flows()) == {(0, 10, "ip4"), (0, 30, "arp"), (5, 1, "ip6")}
+    # What needs a restart says so.
+    configure(30)
+    path.write_text("[switch]\nworkers = 2\n" + path.read_text())
+    switch.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "restart" in switch.said(), lambda: switch.said())
+
+
+def test_rows_of_the_file_are_not_another_clients_to_replace(switches, tmp_path):
+    path = tmp_path / "weft.toml"
+    path.write_text("[[flow]]\npriority = 10\nmatch = \"ip4\"\nactions = \"drop;\"\n")
+    switch = switches("--config", str(path))
+    with pytest.raises(Refused) as refused:
+        switch.control.transaction([+1, flow(0, 10, "ip4", 'output("p1");')])
+    assert refused.value.code == "conflict" and "config" in refused.value.nak.message
+    assert switch.control.transaction([-1, flow(0, 10, "ip4", "drop;")]).removed == 0
+    assert len(switch.flows()) == 1

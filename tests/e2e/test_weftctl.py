@@ -119,7 +119,7 @@ def test_where_no_switch_is_the_status_is_3(tmp_path):
 
 def test_apply_prints_replies_and_refuses_with_a_status(loaded, tmp_path):
     row = {"transaction": {"id": "t1", "ops": [{"weight": 1, "flow": {"table": 1, "priority": 1, "match": "ip4", "actions": "drop;"}}]}}
-    done = loaded.ctl("apply", "-", stdin="# a comment\n\n" + json.dumps(row) + "\n" + '{"barrier": {"id": "b"}}\n')
+    done = loaded.ctl("apply", "-", stdin="# a comment\n\n  " + json.dumps(row) + "\n" + '{"barrier": {"id": "b"}}\n')
     assert [next(iter(each)) for each in objects(done.stdout)] == ["ack", "barrier"]
     (tmp_path / "file").write_text(json.dumps(row).replace('"t1"', '"t2"') + "\n")
     assert objects(loaded.ctl("apply", str(tmp_path / "file")).stdout)[0]["ack"]["unchanged"] == 1
