@@ -1,29 +1,35 @@
-// Hashes: a keyed CRC one for lookup structures, and a fixed 64-bit one for digests that travel.
+// Hashes: a keyed one for lookup structures, and a fixed 64-bit one for digests that travel.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <nmmintrin.h>
 #include <string_view>
 
 namespace weft {
 
-/// A keyed 64-bit hash of words for tables inside one process: two CRC32C streams and a multiply.
-/// Not for untrusted rules to be safe from collisions: whoever uses it bounds its probes by the
-/// rules it holds.
+/// The halves of a product, folded into one word: every bit of the result depends on all of both.
+constexpr std::uint64_t folded_product(std::uint64_t a, std::uint64_t b) noexcept {
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = static_cast<Wide>(a) * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+/// A keyed 64-bit hash of words for tables inside one process: one folded multiplication a word
+/// (the step of Wang Yi's wyhash). Not for untrusted rules to be safe from collisions: whoever
+/// uses it bounds its probes by the rules it holds.
 class WordHash {
 public:
-    explicit WordHash(std::uint64_t key) noexcept : low_{key}, high_{key >> 32 | key << 32} {}
-    void add(std::uint64_t word) noexcept {
-        low_ = _mm_crc32_u64(low_, word);
-        high_ = _mm_crc32_u64(high_, word * 0x9e37'79b9'7f4a'7c15u);
+    explicit constexpr WordHash(std::uint64_t key) noexcept : state_{key ^ 0xa076'1d64'78bd'642fu} {}
+    constexpr void add(std::uint64_t word) noexcept {
+        state_ = folded_product(state_ ^ word, 0xe703'7ed1'a0b4'28dbu) + 0x8ebc'6af0'9c88'c6e3u;
     }
-    std::uint64_t value() const noexcept { return (high_ << 32 | low_) * 0x9e37'79b9'7f4a'7c15u; }
+    constexpr std::uint64_t value() const noexcept {
+        return folded_product(state_, 0x9e37'79b9'7f4a'7c15u);
+    }
 
 private:
-    std::uint64_t low_;
-    std::uint64_t high_;
+    std::uint64_t state_;
 };
 
 /// FNV-1a with a final mix, the same in every process and version: rows' digests are sums of it.

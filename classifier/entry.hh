@@ -1,16 +1,15 @@
-// One term of a rule as lookups see it: when it is visible, how it ranks, and the masked words that
-// a key must have.
+// One term of a rule as lookups see it: when it is visible, how it ranks, and what it asks of a
+// key.
 #pragma once
 
 #include "base/ids.hh"
 #include "base/key.hh"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <span>
 
 namespace weft {
@@ -60,21 +59,89 @@ struct Mask {
 /// there is 0.
 bool greater(const Mask& a, const Mask& b) noexcept;
 
+/// A condition that the bits of a mask cannot say: the `bits` bits of `word` from `shift` up, as a
+/// number, lie in [low, high].
+struct Range {
+    std::uint8_t word = 0;
+    std::uint8_t shift = 0;
+    std::uint8_t bits = 0;
+    std::uint64_t low = 0;
+    std::uint64_t high = 0;
+
+    bool has(const FlowKey& key) const noexcept {
+        const std::uint64_t all = bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
+        return (key.word[word] >> shift & all) - low <= high - low;
+    }
+    friend bool operator==(const Range&, const Range&) = default;
+};
+
+/// What one term asks of a key, as the writer gives it: every word under `mask` has its value, and
+/// every range holds. The bits that all numbers of a range share belong to the mask, too, so that
+/// hashes use them.
+struct Pattern {
+    static constexpr std::size_t ranges_max = 4;
+
+    Mask mask;
+    std::array<std::uint64_t, key_words> value; // of mask.word[i], no bit outside mask.bits[i]
+    std::uint8_t range_count = 0;
+    std::array<Range, ranges_max> range;
+
+    void add(std::uint8_t word, std::uint64_t bits, std::uint64_t of) noexcept {
+        value[mask.count] = of & bits;
+        mask.add(word, bits);
+    }
+    std::span<const Range> ranges() const noexcept { return {range.data(), range_count}; }
+};
+
+/// A pattern without its values: entries that differ in values alone share one. Made and counted
+/// by Forms; immutable while readers can reach it.
+///
+/// Layout (from the beginning of a cache line, and in one for up to 6 words without ranges):
+///
+///    0       1        2              8         16                 16 + 8 max(3, count)
+///   | count | ranges | word[0..5]    | rest    | bits[0..count-1] | Range[ranges] | word[6..]
+struct Form {
+    static constexpr std::size_t words_inline = 6;
+
+    std::uint8_t count = 0;
+    std::uint8_t range_count = 0;
+    std::uint8_t word[words_inline] = {};
+    const std::uint8_t* word_rest = nullptr; // of word 6 and on
+
+    const std::uint64_t* bits() const noexcept {
+        return reinterpret_cast<const std::uint64_t*>(this + 1);
+    }
+    const Range* ranges() const noexcept {
+        return reinterpret_cast<const Range*>(bits() + std::max<std::size_t>(count, 3));
+    }
+    /// At most three words and no range.
+    bool is_plain() const noexcept { return count <= 3 && range_count == 0; }
+    std::uint8_t word_at(std::size_t i) const noexcept {
+        return i < words_inline ? word[i] : word_rest[i - words_inline];
+    }
+    Mask mask() const noexcept {
+        Mask all;
+        for (std::size_t i = 0; i < count; ++i)
+            all.add(word_at(i), bits()[i]);
+        return all;
+    }
+};
+static_assert(sizeof(Form) == 16);
+
 /// Layout (one cache line, and more only for masks of four words and up):
 ///
-///    0       8       16      24      32        40                64
-///   | born  | died  | rank  | next  | payload | value[0..2]      | value[3..]
+///    0       8       16      24        32     40                64
+///   | born  | died  | rank  | payload | form | value[0..2]      | value[3..]
 ///
-/// Invariants: (1) `value` has no bit outside its tuple's mask; (2) a chain over `next` holds
-/// entries of one tuple with equal values, best rank first; (3) `born`, `rank` and `value` never
-/// change once readers can reach the entry; `died` changes once, from `never`.
+/// Invariants: (1) `value` has no bit outside its form's; (2) nothing but `died` changes while
+/// readers can reach the entry; `died` changes once, from `never`.
 struct alignas(cache_line) Entry {
     Generation born = 0;
     std::atomic<Generation> died{never};
     Rank rank = 0;
-    std::atomic<Entry*> next{nullptr};
     const void* payload = nullptr; // the owner's: what to do on a hit
-    std::uint64_t value[3];        // and beyond, as many as the mask has words
+    const Form* form = nullptr;
+    std::uint64_t value[3] = {}; // and beyond, as many as the form has words
 
     bool visible(Generation g) const noexcept {
         return born <= g && g < died.load(std::memory_order_relaxed);
@@ -83,19 +150,30 @@ struct alignas(cache_line) Entry {
         const std::size_t size = offsetof(Entry, value) + words * sizeof(std::uint64_t);
         return (size + cache_line - 1) / cache_line * cache_line;
     }
-    /// Room for `words` values; freed by destroy().
-    static Entry* make(std::size_t words) {
-        void* memory = std::aligned_alloc(cache_line, bytes(words));
-        if (memory == nullptr)
-            std::abort();
-        return new (memory) Entry;
-    }
-    static void destroy(Entry* entry) noexcept {
-        entry->~Entry();
-        std::free(entry);
-    }
     std::uint64_t* values() noexcept { return value; }
     const std::uint64_t* values() const noexcept { return value; }
+
+    /// The first three words, without a branch: forms and entries have zeros where there are fewer.
+    std::uint64_t differs(const FlowKey& key) const noexcept {
+        const std::uint64_t* const bits = form->bits();
+        std::uint64_t all = 0;
+        for (std::size_t i = 0; i < std::size(value); ++i)
+            all |= (key.word[form->word[i]] & bits[i]) ^ value[i];
+        return all;
+    }
+    /// What a form asks for beyond three words.
+    bool rest_matches(const FlowKey& key) const noexcept {
+        for (std::size_t i = std::size(value); i < form->count; ++i)
+            if ((key.word[form->word_at(i)] & form->bits()[i]) != values()[i])
+                return false;
+        for (std::size_t i = 0; i < form->range_count; ++i)
+            if (!form->ranges()[i].has(key))
+                return false;
+        return true;
+    }
+    bool matches(const FlowKey& key) const noexcept {
+        return differs(key) == 0 && (form->is_plain() || rest_matches(key));
+    }
 };
 static_assert(sizeof(Entry) == cache_line);
 

@@ -1,4 +1,5 @@
-// The exact-match hash of one mask: buckets of one cache line, changed in place while workers read.
+// The hash of one tuple: entries by their bits under one mask, in buckets of one cache line,
+// changed in place while workers read.
 #pragma once
 
 #include "base/hash.hh"
@@ -19,16 +20,31 @@ namespace weft {
 ///
 ///   | slot 0 | slot 1 | ... | slot 6 | overflow |    8 bytes each
 ///
-/// A slot is 0 or an entry's address with a signature from the hash in the bits that an address of
-/// 64-byte alignment leaves free: 16 above, 6 below. A slot names the first entry of a chain of
-/// equal values. `overflow` is the address of another bucket or 0.
+/// A slot is 0 or an entry's address and, in the bits that an address of 64-byte alignment leaves
+/// free, a signature from the hash (16 above) and the band of the entry's rank (6 below). Entries
+/// may ask for more than the mask, so several of a bucket may have one signature; the reader looks
+/// at those whose band is not below that of what it found already. `overflow` is
+/// the address of another bucket or 0.
 ///
-/// Invariants: (1) no two slots of a bucket chain name entries of equal values; (2) buckets are a
-/// power of two; (3) an overflow bucket is only freed with its array. Growing makes a new array,
-/// fills it, swaps the pointer and retires the old one.
+/// Invariants: (1) an entry that any reader can see is in the array that readers see; (2) buckets
+/// are a power of two; (3) an overflow bucket is only freed with its array. (4) Resizing fills a
+/// second array, a few buckets with each change, while readers use the first; the second has
+/// everything of the first's buckets below `filled_`. Then the pointer is swapped.
 class TupleHash {
 public:
     static constexpr std::size_t slots_per_bucket = 7;
+
+    /// Ranks in 64 bands of equal width, best last; what lies outside belongs to the first or last.
+    struct Bands {
+        std::uint32_t lowest = 0; // priority
+        std::uint8_t shift = 26;
+        std::uint64_t of(Rank rank) const noexcept {
+            const std::uint32_t priority = priority_of(rank);
+            const std::uint32_t above = priority < lowest ? 0 : priority - lowest;
+            return std::min<std::uint32_t>(above >> shift, 63);
+        }
+        friend bool operator==(const Bands&, const Bands&) = default;
+    };
 
     TupleHash(const Mask& mask, std::uint64_t key);
     ~TupleHash();
@@ -36,45 +52,72 @@ public:
     TupleHash& operator=(const TupleHash&) = delete;
 
     // -- readers
-    std::uint64_t hash(const FlowKey& key) const noexcept {
-        WordHash h{key_};
-        for (std::size_t i = 0; i < mask_.count; ++i)
-            h.add(key.word[mask_.word[i]] & mask_.bits[i]);
-        return h.value();
-    }
-    struct Bucket;
-    /// The first entry of the chain whose values the key has, whatever its generation; nullptr
-    /// where there is none.
-    const Entry* find(const FlowKey& key) const noexcept;
-    /// The same for a burst: found[lane] for each lane in `live`. Hashes all, prefetches, then
-    /// compares.
-    void find(const FlowKey* keys, LaneMask live, const Entry** found) const noexcept;
+    /// Entries that one lookup step has to look at, with their lanes.
+    struct Candidates {
+        static constexpr std::size_t size = 256;
+        std::array<const Entry*, size> entry;
+        std::array<std::uint8_t, size> lane;
+        std::size_t count = 0;
+    };
+    /// Adds the candidates of each lane in `live` that may rank at or above rank[lane], which the
+    /// caller verifies; calls `flush()` where the list is full. Hashes all lanes and prefetches,
+    /// then compares signatures and prefetches the entries.
+    template <class Flush>
+    void collect(
+        const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
+    ) const noexcept;
+    /// The same for one key: `visit(entry)` for each candidate.
+    template <class Visit>
+    void for_each_candidate(const FlowKey& key, Visit&& visit) const;
 
     // -- the writer
-    /// Adds to the chain of equal values, by rank and then `before`.
-    void insert(Entry& entry, bool (*before)(const Entry&, const Entry&), Reclaimer& reclaimer);
-    void remove(const Entry& entry);
-    /// Every entry, whatever its generation.
-    void for_each(const std::function<void(Entry&)>& visit) const;
-    std::uint64_t chains() const noexcept { return chains_; }
-    /// Buckets in the longest chain of buckets.
-    std::uint64_t probes_max() const noexcept;
+    /// How many entries lie under the entry's hash: what a reader of such a key has to look at.
+    std::size_t alike(const Entry& entry) const;
+    void insert(const Entry& entry, Reclaimer& reclaimer);
+    /// False where the entry is not in here.
+    bool remove(const Entry& entry, Reclaimer& reclaimer);
+    bool contains(const Entry& entry) const;
+    /// For slots from now on; tidy() brings the others.
+    void set_bands(const Bands& bands) noexcept { bands_ = bands; }
+    /// Goes on with what changes have begun: a resize under way, overflow that nobody needs any
+    /// more. True while there is more to do.
+    bool tidy(std::size_t buckets, Reclaimer& reclaimer);
+    std::uint64_t entries() const noexcept { return entries_; }
+    /// The entries of one bucket and what overflows from it, whatever their generation.
+    std::size_t buckets() const noexcept;
+    void entries_of(std::size_t bucket, std::vector<const Entry*>& into) const;
+    /// Lines of the longest chain of buckets, and the most entries under one signature in one.
+    struct Worst {
+        std::uint64_t lines = 0;
+        std::uint64_t candidates = 0;
+    };
+    Worst worst() const;
     std::uint64_t memory_bytes() const noexcept;
 
 private:
+    struct Bucket;
     struct Array;
-    /// find() for masks of `words` words; 0: any number.
-    template <std::size_t words>
-    void find_burst(const FlowKey* keys, LaneMask live, const Entry** found) const noexcept;
-    std::uint64_t hash_values(const std::uint64_t* values) const noexcept;
-    std::atomic<std::uint64_t>* slot_of(const Entry& like) const noexcept;
-    static void put(Array& array, std::uint64_t hash, std::uint64_t slot);
-    void grow(Reclaimer& reclaimer);
+    friend struct Array;
+
+    std::uint64_t hash(const FlowKey& key) const noexcept;
+    std::uint64_t hash_of(const Entry& entry) const noexcept;
+    template <std::size_t words, class Flush>
+    void collect_of(
+        const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
+    ) const noexcept;
+    void begin_resize(std::size_t buckets);
+    void fill_some(Reclaimer& reclaimer);
 
     const Mask& mask_;
     std::uint64_t key_;
     std::atomic<Array*> array_;
-    std::uint64_t chains_ = 0;
+    // the writer's
+    Bands bands_;
+    std::unique_ptr<Array> growing_;
+    std::size_t filled_ = 0;
+    std::uint64_t entries_ = 0;
 };
 
 } // namespace weft
+
+#include "classifier/tuple_hash_inline.hh"

@@ -3,6 +3,7 @@
 #include "base/check.hh"
 
 #include <algorithm>
+#include <random>
 
 namespace weft {
 
@@ -21,127 +22,237 @@ TupleSpace::TupleSpace(Reclaimer& reclaimer, std::uint64_t hash_key, Before befo
     : reclaimer_{reclaimer},
       hash_key_{hash_key},
       before_{before},
-      parts_{new Parts} {}
+      parts_{new Parts},
+      arena_{std::make_shared<Arena>()} {}
 
 TupleSpace::~TupleSpace() {
-    for_each([](Entry& entry) { Entry::destroy(&entry); });
     delete parts_.load(std::memory_order_relaxed);
 }
 
-Tuple& TupleSpace::tuple_for(const Mask& mask) {
-    for (const auto& tuple : tuples_)
-        if (tuple->mask == mask)
-            return *tuple;
-    return *tuples_.emplace_back(std::make_unique<Tuple>(mask, hash_key_));
-}
+// -- the writer
 
-TupleSpace::Inserted TupleSpace::insert(
-    const Mask& mask,
-    std::span<const std::uint64_t> values,
-    Rank rank,
-    Generation born,
-    const void* payload
-) {
-    Entry* entry = Entry::make(mask.count);
+Entry* TupleSpace::insert(const Pattern& pattern, Rank rank, Generation born, const void* payload) {
+    auto* entry = new (arena_->take(Entry::bytes(pattern.mask.count))) Entry;
     entry->born = born;
     entry->rank = rank;
     entry->payload = payload;
-    std::copy(values.begin(), values.end(), entry->values());
-
-    const std::size_t tuples_before = tuples_.size();
-    Tuple& tuple = tuple_for(mask);
-    tuple.hash.insert(*entry, before_, reclaimer_);
-    const bool widens =
-        tuple.entries == 0 || rank > tuple.best_rank.load(std::memory_order_relaxed);
-    if (widens)
-        tuple.best_rank.store(rank, std::memory_order_relaxed);
-    ++tuple.entries;
+    entry->form = &forms_.use(pattern, rank);
+    std::copy_n(pattern.value.begin(), pattern.mask.count, entry->values());
     ++entries_;
-
-    const bool was_linear = linear_.size() + 1 == entries_;
-    if (was_linear && entries_ <= linear_max)
-        linear_.push_back({entry, &tuple.mask});
-    else
-        linear_.clear();
-    if (was_linear || widens || tuples_before != tuples_.size())
-        publish_parts();
-    return {entry, &tuple.mask};
+    if (is_linear_ && entries_ <= linear_max)
+        list(*entry);
+    else {
+        if (is_linear_)
+            become_hashed();
+        put(target(*entry, pattern.mask), *entry);
+    }
+    return entry;
 }
 
-void TupleSpace::remove(const Mask& mask, Entry& entry) {
-    const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& t) {
-        return t->mask == mask;
+void TupleSpace::list(Entry& entry) {
+    linear_.push_back(&entry);
+    std::sort(linear_.begin(), linear_.end(), [&](const Entry* a, const Entry* b) {
+        return a->rank != b->rank ? a->rank > b->rank : before_(*a, *b);
     });
-    check(at != tuples_.end());
-    Tuple& tuple = **at;
-    tuple.hash.remove(entry);
-    --tuple.entries;
+    publish_parts();
+}
+
+/// Every entry of the list goes to a tuple; readers of the old list are not disturbed.
+void TupleSpace::become_hashed() {
+    for (const Entry* entry : linear_)
+        put(target(*entry, entry->form->mask()), *entry);
+    linear_.clear();
+    is_linear_ = false;
+    publish_parts();
+}
+
+Tuple* TupleSpace::home(const Mask& mask) const noexcept {
+    for (const auto& tuple : tuples_)
+        if (includes(mask, tuple->mask))
+            return tuple.get();
+    return nullptr;
+}
+
+bool TupleSpace::has_room() const noexcept {
+    return std::count_if(tuples_.begin(), tuples_.end(), [](const auto& tuple) {
+               return !tuple->leaving;
+           }) < std::ptrdiff_t{tuples_max};
+}
+
+Tuple& TupleSpace::add_tuple(const Mask& mask, bool planned) {
+    auto tuple = std::make_unique<Tuple>(mask, hash_key_);
+    tuple->planned = planned;
+    tuple->hash.set_bands(bands_);
+    const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& other) {
+        return specificity(other->mask) < specificity(mask);
+    });
+    return **tuples_.insert(at, std::move(tuple));
+}
+
+/// Where an entry goes: its home, or a tuple of its own kind where the home is crowded.
+Tuple& TupleSpace::target(const Entry& entry, const Mask& mask) {
+    Tuple* const found = home(mask);
+    if (found == nullptr)
+        return add_tuple(has_room() ? rounded(mask) : Mask{}, false);
+    if (found->hash.alike(entry) < crowd_max || !has_room())
+        return *found;
+    const Mask own = refined(found->mask, mask);
+    if (specificity(own) <= specificity(found->mask))
+        return *found;
+    ++crowded_;
+    return add_tuple(own, false);
+}
+
+void TupleSpace::put(Tuple& tuple, const Entry& entry) {
+    tuple.hash.insert(entry, reclaimer_);
+    if (!tuple.listed || entry.rank > tuple.best_rank)
+        widen(tuple, entry.rank);
+}
+
+/// In readers' list, where its order stays right; else they get a new list.
+void TupleSpace::widen(Tuple& tuple, Rank rank) {
+    tuple.best_rank = std::max(tuple.best_rank, rank);
+    if (is_linear_)
+        return; // all are listed together, at the end
+    const Parts& parts = *parts_.load(std::memory_order_relaxed);
+    if (tuple.listed)
+        for (std::size_t i = 0; i < parts.tuple_count; ++i)
+            if (parts.tuples[i].tuple == &tuple &&
+                (i == 0 || parts.tuples[i - 1].best_rank.load(std::memory_order_relaxed) >= rank)) {
+                parts.tuples[i].best_rank.store(rank, std::memory_order_relaxed);
+                return;
+            }
+    publish_parts();
+}
+
+void TupleSpace::remove(Entry& entry) {
     --entries_;
-    const bool in_list =
-        std::erase_if(linear_, [&](const LinearSlot& s) { return s.entry == &entry; }) != 0;
-    reclaimer_.retire([dead = &entry] { Entry::destroy(dead); });
-    if (tuple.entries == 0) {
-        reclaimer_.retire([dead = at->release()] { delete dead; });
-        tuples_.erase(at);
+    bool found = std::erase(linear_, &entry) != 0;
+    if (found)
         publish_parts();
-    } else if (in_list) {
+    const Mask mask = entry.form->mask();
+    for (std::size_t i = 0; i < tuples_.size() && (!found || is_moving()); ++i) {
+        Tuple& tuple = *tuples_[i];
+        if (!includes(mask, tuple.mask) || !tuple.hash.remove(entry, reclaimer_))
+            continue;
+        found = true;
+        if (tuple.hash.entries() == 0 && !is_moving()) {
+            drop_if_empty(tuple);
+            break;
+        }
+    }
+    check(found);
+    forms_.leave(*entry.form, reclaimer_);
+    const std::size_t bytes = Entry::bytes(mask.count);
+    reclaimer_.retire([arena = arena_, dead = &entry, bytes] { arena->give(dead, bytes); });
+    if (entries_ == 0 && !is_moving() && !is_linear_) { // begin anew
+        for (auto& tuple : tuples_)
+            reclaimer_.retire([dead = std::shared_ptr<Tuple>{std::move(tuple)}] {});
+        tuples_.clear();
+        is_linear_ = true;
+        planned_entries_ = 0;
         publish_parts();
     }
+}
+
+void TupleSpace::drop_if_empty(Tuple& tuple) {
+    const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& other) {
+        return other.get() == &tuple;
+    });
+    tuple.best_rank = 0;
+    tuple.listed = false;
+    if (!tuple.planned) {
+        reclaimer_.retire([dead = std::shared_ptr<Tuple>{std::move(*at)}] {});
+        tuples_.erase(at);
+    }
+    publish_parts();
 }
 
 void TupleSpace::publish_parts() {
     auto parts = std::make_unique<Parts>();
-    parts->linear = linear_.size() == entries_;
-    if (parts->linear) {
-        parts->entries = linear_;
-        const auto goes_first = [&](const LinearSlot& a, const LinearSlot& b) {
-            if (a.entry->rank != b.entry->rank)
-                return a.entry->rank > b.entry->rank;
-            return a.mask != b.mask ? greater(*a.mask, *b.mask) : before_(*a.entry, *b.entry);
-        };
-        std::sort(parts->entries.begin(), parts->entries.end(), goes_first);
+    parts->entries = linear_;
+    std::vector<Tuple*> order;
+    for (const auto& tuple : tuples_) {
+        tuple->listed = tuple->hash.entries() != 0;
+        if (tuple->listed)
+            order.push_back(tuple.get());
     }
-    parts->tuples.reserve(tuples_.size());
-    for (const auto& tuple : tuples_)
-        parts->tuples.push_back({tuple->best_rank.load(std::memory_order_relaxed), tuple.get()});
-    std::sort(parts->tuples.begin(), parts->tuples.end(), [](const Slot& a, const Slot& b) {
-        return a.best_rank > b.best_rank;
+    std::stable_sort(order.begin(), order.end(), [](const Tuple* a, const Tuple* b) {
+        return a->best_rank > b->best_rank;
     });
+    parts->tuples = std::make_unique<Slot[]>(order.size());
+    parts->tuple_count = order.size();
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        parts->tuples[i].best_rank.store(order[i]->best_rank, std::memory_order_relaxed);
+        parts->tuples[i].tuple = order[i];
+    }
     const Parts* old = parts_.exchange(parts.release(), std::memory_order_acq_rel);
     reclaimer_.retire([old] { delete old; });
 }
 
+// -- readers
+
+struct TupleSpace::Lanewise {
+    const FlowKey* keys;
+    Generation generation;
+    Before before;
+    const Entry** best;
+    LaneMask found = 0;
+    std::array<Rank, burst_max> rank{}; // of best
+    TupleHash::Candidates candidates;
+
+    Lanewise(const FlowKey* of, Generation g, Before first, const Entry** into) noexcept
+        : keys{of},
+          generation{g},
+          before{first},
+          best{into} {}
+
+    /// Whether a candidate wins nobody can predict, so the common case has no branch for it.
+    void settle() noexcept {
+        for (std::size_t i = 0; i < candidates.count; ++i) {
+            const Entry* const entry = candidates.entry[i];
+            if (entry == nullptr) [[unlikely]] // an empty slot with a signature of zeros
+                continue;
+            const std::size_t lane = candidates.lane[i];
+            const bool may_win = (entry->differs(keys[lane]) == 0) & (entry->rank >= rank[lane]) &
+                                 entry->visible(generation);
+            const bool rare = (!entry->form->is_plain()) |
+                              ((entry->rank == rank[lane]) & (best[lane] != nullptr));
+            if (rare & may_win) [[unlikely]] {
+                if (!entry->rest_matches(keys[lane]) || !goes_before_best(*entry, lane))
+                    continue;
+            }
+            best[lane] = may_win ? entry : best[lane];
+            rank[lane] = may_win ? entry->rank : rank[lane];
+            found |= LaneMask{may_win} << lane;
+        }
+        candidates.count = 0;
+    }
+    bool goes_before_best(const Entry& entry, std::size_t lane) const noexcept {
+        return best[lane] == nullptr || entry.rank > rank[lane] || before(entry, *best[lane]);
+    }
+};
+
 void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const Entry** best)
     const noexcept {
     const Parts& parts = *parts_.load(std::memory_order_acquire);
-    if (parts.linear)
+    if (parts.tuple_count == 0)
         return lookup_linear(parts, keys, live, g, best);
-
-    std::array<const Entry*, burst_max> found;
-    std::array<const Mask*, burst_max> best_mask;
     for (const std::size_t lane : Lanes{live})
         best[lane] = nullptr;
+    Lanewise lanes{keys, g, before_, best};
     LaneMask open = live;
-    for (const Slot& slot : parts.tuples) {
-        for (const std::size_t lane : Lanes{open})
-            if (best[lane] != nullptr && best[lane]->rank > slot.best_rank)
+    for (const Slot& slot : parts.slots()) {
+        const Rank bound = slot.best_rank.load(std::memory_order_relaxed);
+        for (const std::size_t lane : Lanes{lanes.found & open})
+            if (lanes.rank[lane] > bound)
                 open &= ~lane_bit(lane); // nothing from here on can win
         if (open == 0)
             return;
-        slot.tuple->hash.find(keys, open, found.data());
-        for (const std::size_t lane : Lanes{open}) {
-            const Entry* entry = found[lane];
-            while (entry != nullptr && !entry->visible(g))
-                entry = entry->next.load(std::memory_order_acquire);
-            if (entry == nullptr)
-                continue;
-            const Mask& mask = slot.tuple->mask;
-            if (best[lane] == nullptr || entry->rank > best[lane]->rank ||
-                (entry->rank == best[lane]->rank && greater(mask, *best_mask[lane]))) {
-                best[lane] = entry;
-                best_mask[lane] = &mask;
-            }
-        }
+        slot.tuple->hash.collect(keys, open, lanes.rank.data(), lanes.candidates, [&] {
+            lanes.settle();
+        });
+        lanes.settle();
     }
 }
 
@@ -150,9 +261,9 @@ void TupleSpace::lookup_linear(
 ) const noexcept {
     for (const std::size_t lane : Lanes{live}) {
         best[lane] = nullptr;
-        for (const LinearSlot& slot : parts.entries)
-            if (slot.entry->visible(g) && matches(keys[lane], *slot.mask, *slot.entry)) {
-                best[lane] = slot.entry;
+        for (const Entry* entry : parts.entries)
+            if (entry->visible(g) && entry->matches(keys[lane])) {
+                best[lane] = entry;
                 break;
             }
     }
@@ -164,20 +275,34 @@ const Entry* TupleSpace::find(const FlowKey& key, Generation g) const noexcept {
     return best;
 }
 
-std::uint64_t TupleSpace::probes_max() const noexcept {
-    if (is_linear())
-        return 0;
-    std::uint64_t probes = 0;
+// -- seeing inside
+
+void TupleSpace::for_each(const std::function<void(const Entry&)>& visit) const {
+    std::vector<const Entry*> found = linear_;
     for (const auto& tuple : tuples_)
-        probes += tuple->hash.probes_max();
-    return probes;
+        for (std::size_t bucket = 0; bucket < tuple->hash.buckets(); ++bucket)
+            tuple->hash.entries_of(bucket, found);
+    for (const Entry* entry : found)
+        visit(*entry);
+}
+
+TupleSpace::Bound TupleSpace::bound() const {
+    Bound bound{.probes = 0, .lines = linear_.size(), .entries = linear_.size()};
+    for (const auto& tuple : tuples_) {
+        if (tuple->hash.entries() == 0)
+            continue;
+        const TupleHash::Worst worst = tuple->hash.worst();
+        ++bound.probes;
+        bound.lines += worst.lines + worst.candidates;
+        bound.entries += worst.candidates;
+    }
+    return bound;
 }
 
 std::uint64_t TupleSpace::memory_bytes() const noexcept {
-    std::uint64_t bytes = sizeof *this;
+    std::uint64_t bytes = sizeof *this + arena_->memory_bytes() + forms_.memory_bytes();
     for (const auto& tuple : tuples_)
-        bytes += sizeof(Tuple) + tuple->hash.memory_bytes() +
-                 tuple->entries * Entry::bytes(tuple->mask.count);
+        bytes += sizeof(Tuple) + tuple->hash.memory_bytes();
     return bytes;
 }
 

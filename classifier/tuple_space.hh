@@ -1,12 +1,16 @@
-// Tuple space search: one exact-match hash for each mask, probed in the order of the best rank in
-// each, with early stop. (Srinivasan, Suri, Varghese: Packet Classification using Tuple Space
-// Search, SIGCOMM 1999.)
+// Tuple space search with merged tuples: a few exact-match hashes, each under a mask that many
+// forms of rules include, probed in the order of the best rank in each, with early stop.
+// (Srinivasan, Suri, Varghese: Packet Classification using Tuple Space Search, SIGCOMM 1999; Daly
+// and others: TupleMerge, IEEE/ACM ToN 2019.)
 #pragma once
 
 #include "base/lanes.hh"
 #include "base/reclaim.hh"
+#include "classifier/arena.hh"
 #include "classifier/entry.hh"
+#include "classifier/forms.hh"
 #include "classifier/tuple_hash.hh"
+#include "classifier/tuple_plan.hh"
 
 #include <array>
 #include <atomic>
@@ -17,13 +21,15 @@
 
 namespace weft {
 
-/// The entries of one mask.
+/// Entries whose forms include one mask.
 struct Tuple {
     Mask mask;
     TupleHash hash;
     /// No entry in here ranks higher. Widens at once, narrows only when an empty tuple leaves.
-    std::atomic<Rank> best_rank{0};
-    std::uint64_t entries = 0; // writer's
+    Rank best_rank = 0;
+    bool planned = false;
+    bool leaving = false; // its entries move elsewhere
+    bool listed = false;  // readers probe it
 
     Tuple(const Mask& of, std::uint64_t hash_key) : mask{of}, hash{mask, hash_key} {}
 };
@@ -31,15 +37,20 @@ struct Tuple {
 /// The rules of one table, every generation that is still held among them. One writer changes it in
 /// place while any number of workers look up; the writer hands what is dead to the Reclaimer.
 ///
-/// Invariants: (1) every entry that any held generation sees is in its tuple's hash; (2) the tuples
-/// stand in the order of best_rank as of when the list was made, and each list states its bounds
-/// itself; (3) while few entries exist (linear_max) the list also names all of them, best first,
-/// and lookups read just those.
+/// Invariants: (1) every entry that any held generation sees is in a tuple that readers' list
+/// names, or, while there are few (linear_max), in the list itself; (2) an entry's form includes
+/// its tuple's mask; (3) lists name tuples in the order of their best ranks, and each states its
+/// bounds itself. (4) A move puts an entry into its new tuple, publishes, and takes it out of the
+/// old one after a grace period: in between a lookup may meet it twice.
 class TupleSpace {
 public:
     static constexpr std::size_t linear_max = 7;
+    static constexpr std::size_t tuples_max = 96;
+    /// Entries under one hash beyond which an entry gets a more specific tuple, if there can be
+    /// one.
+    static constexpr std::size_t crowd_max = 24;
 
-    /// Decides between entries of equal rank and equal values: true if a goes first.
+    /// Decides between entries of equal rank: true if a goes first.
     using Before = bool (*)(const Entry& a, const Entry& b);
 
     TupleSpace(Reclaimer& reclaimer, std::uint64_t hash_key, Before before);
@@ -47,68 +58,89 @@ public:
     TupleSpace(const TupleSpace&) = delete;
     TupleSpace& operator=(const TupleSpace&) = delete;
 
-    /// An entry and its tuple's mask, which lives as long as the entry.
-    struct Inserted {
-        Entry* entry;
-        const Mask* mask;
-    };
-    /// Puts an entry in; `born` lies in the future of every reader. `values` are those of `mask`,
-    /// word by word.
-    Inserted insert(
-        const Mask& mask,
-        std::span<const std::uint64_t> values,
-        Rank rank,
-        Generation born,
-        const void* payload
-    );
+    // -- the writer
+    /// Puts an entry in; `born` lies in the future of every reader. Cost: about one hash and one
+    /// bucket, whatever is there.
+    Entry* insert(const Pattern& pattern, Rank rank, Generation born, const void* payload);
     /// The entry is seen up to and without generation `died`. Its memory leaves by remove() after
     /// the grace period.
     void expire(Entry& entry, Generation died) noexcept {
         entry.died.store(died, std::memory_order_relaxed);
     }
     /// Takes an expired entry out, once no reader can see it, and retires its memory.
-    void remove(const Mask& mask, Entry& entry);
+    void remove(Entry& entry);
 
+    // -- the writer, in the background: other tuples, as the rules have become
+    /// Whether a plan is due: the rules have changed much since the last one.
+    bool wants_plan() const noexcept;
+    TupleSample sample(std::size_t items, std::uint64_t seed) const;
+    /// From now on entries go where the plan says; what is there already moves with move_some().
+    void adopt(const TuplePlan& plan);
+    /// One slice of moving, and of what hashes have left to do: looks at about `buckets` buckets.
+    /// False where nothing is left to do now: all is done, or a grace period has to pass first.
+    bool move_some(std::size_t buckets);
+    bool is_moving() const noexcept { return *phase_ != Phase::settled; }
+
+    // -- readers
     /// Writes best[lane] = the best entry that key[lane] matches at generation g, or nullptr, for
-    /// each lane in `live`. Pure; never allocates, waits or fails. Cost: one hash and about two
-    /// cache lines for each lane and tuple probed.
+    /// each lane in `live`. Pure; never allocates, waits or fails. Cost: for each lane and tuple
+    /// probed a hash and a line, for each candidate in it an entry and mostly a line.
     void
     lookup(const FlowKey* keys, LaneMask live, Generation g, const Entry** best) const noexcept;
-    /// One key; `visit(entry)` is called for every visible match until it returns false. For
-    /// conjunctions and tools.
+    /// One key; `visit(entry)` is called for every visible match until it returns false; while
+    /// entries move it may be called twice for one. For conjunctions and tools.
     template <class Visit>
     void for_each_match(const FlowKey& key, Generation g, Visit&& visit) const;
     const Entry* find(const FlowKey& key, Generation g) const noexcept;
 
-    /// Every entry of every generation; the writer's.
-    void for_each(const std::function<void(Entry&)>& visit) const {
-        for (const auto& tuple : tuples_)
-            tuple->hash.for_each(visit);
+    /// Whether a wins over b where a key matches both.
+    bool goes_first(const Entry& a, const Entry& b) const noexcept {
+        return a.rank != b.rank ? a.rank > b.rank : before_(a, b);
     }
+
+    // -- seeing inside
+    /// Every entry of every generation, some maybe twice while they move; the writer's.
+    void for_each(const std::function<void(const Entry&)>& visit) const;
     std::uint64_t entries() const noexcept { return entries_; }
     std::size_t tuples() const noexcept { return tuples_.size(); }
-    bool is_linear() const noexcept { return !linear_.empty() || entries_ == 0; }
-    /// The most buckets that one lookup can touch, from the rules alone.
-    std::uint64_t probes_max() const noexcept;
+    bool is_linear() const noexcept { return is_linear_; }
+    /// What one lookup can come to at most, from the rules alone.
+    struct Bound {
+        std::uint64_t probes = 0;  // hashes
+        std::uint64_t lines = 0;   // cache lines of buckets and entries
+        std::uint64_t entries = 0; // that have to be verified
+    };
+    Bound bound() const;
     std::uint64_t memory_bytes() const noexcept;
 
 private:
     struct Slot {
-        Rank best_rank;
+        std::atomic<Rank> best_rank;
         const Tuple* tuple;
     };
-    struct LinearSlot {
-        const Entry* entry;
-        const Mask* mask;
-    };
     struct Parts { // what readers see, replaced as a whole
-        bool linear = true;
-        std::vector<LinearSlot> entries;
-        std::vector<Slot> tuples;
+        std::vector<const Entry*> entries;
+        std::unique_ptr<Slot[]> tuples;
+        std::size_t tuple_count = 0;
+        std::span<const Slot> slots() const noexcept { return {tuples.get(), tuple_count}; }
     };
+    enum class Phase : std::uint8_t { settled, filling, waiting, sweeping };
+    struct Lanewise; // what a lookup knows of each lane
 
-    Tuple& tuple_for(const Mask& mask);
+    Tuple* home(const Mask& mask) const noexcept;
+    bool has_room() const noexcept;
+    Tuple& add_tuple(const Mask& mask, bool planned);
+    Tuple& target(const Entry& entry, const Mask& mask);
+    bool is_in_better(const Entry& entry, const Tuple& than) const;
+    void put(Tuple& tuple, const Entry& entry);
+    void drop_if_empty(Tuple& tuple);
+    void list(Entry& entry);
+    void become_hashed();
+    void widen(Tuple& tuple, Rank rank);
     void publish_parts();
+    std::size_t fill_bucket(Tuple& tuple, std::size_t bucket);
+    std::size_t sweep_bucket(Tuple& tuple, std::size_t bucket);
+    void end_phase();
     void lookup_linear(
         const Parts& parts, const FlowKey* keys, LaneMask live, Generation g, const Entry** best
     ) const noexcept;
@@ -118,26 +150,40 @@ private:
     Before before_;
     std::atomic<const Parts*> parts_;
     // the writer's
-    std::vector<std::unique_ptr<Tuple>> tuples_;
-    std::vector<LinearSlot> linear_;
+    Forms forms_;
+    std::shared_ptr<Arena> arena_; // entries that wait for their grace period hold it, too
+    std::vector<std::unique_ptr<Tuple>> tuples_; // most specific first
+    std::vector<const Entry*> linear_;
+    bool is_linear_ = true;
+    TupleHash::Bands bands_;
     std::uint64_t entries_ = 0;
+    // moving
+    std::shared_ptr<Phase> phase_ = std::make_shared<Phase>(Phase::settled);
+    std::size_t move_tuple_ = 0;
+    std::size_t move_bucket_ = 0;
+    std::size_t move_buckets_ = 0; // of that tuple, when it was begun
+    std::vector<const Entry*> move_entries_;
+    std::uint64_t planned_entries_ = 0;
+    std::size_t crowded_ = 0; // tuples that were added for want of room since the last plan
 };
-
-inline bool matches(const FlowKey& key, const Mask& mask, const Entry& entry) noexcept {
-    for (std::size_t i = 0; i < mask.count; ++i)
-        if ((key.word[mask.word[i]] & mask.bits[i]) != entry.values()[i])
-            return false;
-    return true;
-}
 
 template <class Visit>
 void TupleSpace::for_each_match(const FlowKey& key, Generation g, Visit&& visit) const {
     const Parts& parts = *parts_.load(std::memory_order_acquire);
-    for (const Slot& slot : parts.tuples)
-        for (const Entry* entry = slot.tuple->hash.find(key); entry != nullptr;
-             entry = entry->next.load(std::memory_order_acquire))
-            if (entry->visible(g) && !visit(*entry, slot.tuple->mask))
-                return;
+    const auto offer = [&](const Entry& entry) {
+        return !entry.visible(g) || !entry.matches(key) || visit(entry);
+    };
+    for (const Entry* entry : parts.entries)
+        if (!offer(*entry))
+            return;
+    for (const Slot& slot : parts.slots()) {
+        bool go_on = true;
+        slot.tuple->hash.for_each_candidate(key, [&](const Entry& entry) {
+            return go_on = offer(entry);
+        });
+        if (!go_on)
+            return;
+    }
 }
 
 } // namespace weft

@@ -190,7 +190,9 @@ void Switch::answer(const To& to, const control::Explain& request) {
         row.set_rules(table.rules);
         row.set_tuples(table.tuples);
         row.set_probes_max(table.probes_max);
+        row.set_entries_max(table.entries_max);
         row.set_cache_lines_max(table.cache_lines_max);
+        row.set_cycles_max(table.cycles_max);
         row.set_memory_bytes(table.memory_bytes);
         shown[{bridge, table.number}] = &row;
     }

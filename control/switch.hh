@@ -7,6 +7,7 @@
 #include "control/log.hh"
 #include "control/lowering.hh"
 #include "control/macs.hh"
+#include "control/planner.hh"
 #include "control/ports.hh"
 #include "control/ports_backend.hh"
 #include "control/rows/references.hh"
@@ -170,6 +171,7 @@ private:
 
     SwitchConfig config_;
     Tables& tables_;
+    Planner planner_{tables_};
     PortsBackend& backend_;
     std::uint64_t epoch_;
 

@@ -35,16 +35,19 @@ std::uint64_t Switch::poll() {
     expire();
     learn();
     const bool ports_wait = ports_.poll();
+    const auto planner_ms = planner_.step();
     answer_barriers();
     const std::uint64_t now_ms = backend_.now_ms();
     rows_.expire_cursors(now_ms);
     if (traces_.empty())
         kept_for_traces_.clear();
 
-    if (!preparing_.empty())
+    if (!preparing_.empty() || planner_ms == 0)
         return 0;
     if (ports_wait || !barriers_.empty())
         return barrier_poll_ms;
+    if (planner_ms)
+        return *planner_ms;
     const std::uint64_t next_ms = std::min(expiry_.next_ms(), macs_.next_ms());
     // A manual clock stands still until a request moves it, and that request polls.
     if (backend_.manual_clock() && next_ms > now_ms)

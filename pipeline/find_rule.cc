@@ -45,22 +45,23 @@ const Program* program_of(const Entry& entry) noexcept {
 
 struct Hard {
     const Entry* entry = nullptr;
-    const Mask* mask = nullptr;
 
-    void offer(const Entry& other, const Mask& its_mask) noexcept {
-        if (entry != nullptr &&
-            (entry->rank > other.rank || (entry->rank == other.rank && !greater(its_mask, *mask))))
-            return;
-        entry = &other;
-        mask = &its_mask;
-    }
+    void offer(const Entry& other, const Table& table) noexcept;
 };
 
-bool reads_conj_id(const Mask& mask) noexcept {
-    for (std::size_t i = 0; i < mask.count; ++i)
-        if (mask.word[i] == 25 && mask.bits[i] >> 32 != 0)
+bool reads_conj_id(const Entry& entry) noexcept {
+    const Form& form = *entry.form;
+    for (std::size_t i = 0; i < form.count; ++i)
+        if (form.word_at(i) == 25 && form.bits()[i] >> 32 != 0)
             return true;
     return false;
+}
+
+/// Of one rule that matches by several terms, one that asks for conj_id is preferred.
+void Hard::offer(const Entry& other, const Table& table) noexcept {
+    const bool same = entry != nullptr && entry->payload == other.payload;
+    if (entry == nullptr || (same ? reads_conj_id(other) : table.rules->goes_first(other, *entry)))
+        entry = &other;
 }
 
 } // namespace
@@ -68,10 +69,10 @@ bool reads_conj_id(const Mask& mask) noexcept {
 const Program* find_rule(const Table& table, const FlowKey& key, Generation g) noexcept {
     Hard hard;
     Candidates soft;
-    table.rules->for_each_match(key, g, [&](const Entry& entry, const Mask& mask) {
+    table.rules->for_each_match(key, g, [&](const Entry& entry) {
         const Program& program = *program_of(entry);
         if (!program.conjunctive)
-            hard.offer(entry, mask);
+            hard.offer(entry, table);
         else
             for (const ConjunctionClause& clause : program.conjunctions())
                 soft.add(priority_of(entry.rank), clause);
@@ -87,12 +88,12 @@ const Program* find_rule(const Table& table, const FlowKey& key, Generation g) n
         FlowKey with_id = key;
         set(with_id, info(FieldId::conj_id), U128{item.id}, low_bits(32));
         Hard best;
-        table.rules->for_each_match(with_id, g, [&](const Entry& entry, const Mask& mask) {
+        table.rules->for_each_match(with_id, g, [&](const Entry& entry) {
             if (!program_of(entry)->conjunctive)
-                best.offer(entry, mask);
+                best.offer(entry, table);
             return true;
         });
-        if (best.entry != nullptr && reads_conj_id(*best.mask))
+        if (best.entry != nullptr && reads_conj_id(*best.entry))
             return program_of(*best.entry);
     }
     return hard.entry == nullptr ? nullptr : program_of(*hard.entry);

@@ -71,6 +71,10 @@ struct Match {
     friend bool operator==(const Match&, const Match&) = default;
 };
 
+/// The same for equal matches in every process and version: the last of what decides between rows
+/// of one priority (docs/decisions/0003).
+std::uint64_t stable_hash(const Match& match) noexcept;
+
 /// The terms of a match beyond which a row is refused (`too_many_terms`): ranges and sets of
 /// several fields multiply.
 inline constexpr std::size_t match_terms_max = 4'096;

@@ -6,6 +6,7 @@
 #include "pipeline/program.hh"
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace weft {
@@ -20,10 +21,11 @@ public:
     bool owns_counter = true; // false: another version of the same row goes on counting with it
     std::uint16_t shapes = 0; // that its terms ask for
     Generation born = 0;
+    std::unique_ptr<const Mask> least; // Lowered::least, where there are several terms
     std::uint64_t match_hash = 0;
     WordMask words = 0; // that its terms read
     ProgramPtr program;
-    std::vector<TupleSpace::Inserted> entries; // one a term
+    std::vector<Entry*> entries; // one a pattern
     void* row = nullptr;                       // the caller's own: what the rule was made from
 };
 

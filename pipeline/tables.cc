@@ -3,6 +3,7 @@
 #include "base/check.hh"
 #include "base/hash.hh"
 #include "pipeline/paged_array.hh"
+#include "pipeline/patterns.hh"
 #include "pipeline/program.hh"
 #include "pipeline/rule.hh"
 #include "pipeline/rule_counters.hh"
@@ -29,34 +30,29 @@ PortId BridgeView::find(PortNumber number) const noexcept {
 
 namespace {
 
-/// Equal ranks and equal values: two rows of several terms overlap. The order is one of the
-/// matches, whatever came first.
+/// Equal priority and equally many bits: the greater mask, then the match, whatever came first.
 bool goes_before(const Entry& a, const Entry& b) {
-    const auto rule_of = [](const Entry& entry) {
-        return static_cast<const Program*>(entry.payload)->rule;
+    const auto rule_of = [](const Entry& entry) -> const Rule& {
+        return *static_cast<const Program*>(entry.payload)->rule;
     };
-    return rule_of(a)->match_hash > rule_of(b)->match_hash;
+    const Rule &first = rule_of(a), &second = rule_of(b);
+    const Mask mask = first.least ? *first.least : a.form->mask();
+    const Mask other = second.least ? *second.least : b.form->mask();
+    return mask == other ? first.match_hash > second.match_hash : greater(mask, other);
+}
+
+/// Of a table's rules, for a plan: enough to see how they collide.
+constexpr std::size_t plan_items = 4'096;
+
+/// What one lookup takes at most, in cycles: as measured for a probed bucket, a verified entry, and
+/// a line that has to come from memory (classifier_bench).
+std::uint64_t cycles_of(const TupleSpace::Bound& bound) {
+    constexpr std::uint64_t probe = 20, entry = 20, line = 30;
+    return probe * bound.probes + entry * bound.entries + line * bound.lines;
 }
 
 bool any_order(const Entry&, const Entry&) {
     return false;
-}
-
-std::uint64_t hash_of(const Match& match) {
-    std::uint64_t hash = 0;
-    for (const Term& term : match.terms)
-        for (const FieldMatch& f : term.fields) {
-            const std::array<std::uint64_t, 5> parts{
-                static_cast<std::uint64_t>(f.field),
-                f.value.high,
-                f.value.low,
-                f.mask.high,
-                f.mask.low};
-            hash =
-                stable_hash({reinterpret_cast<const char*>(parts.data()), sizeof parts}, hash + 1);
-            hash = stable_hash(f.port.view(), hash);
-        }
-    return hash;
 }
 
 struct TableState {
@@ -67,6 +63,8 @@ struct TableState {
     std::map<std::uint32_t, std::uint64_t> conjunctions; // id: clauses that name it
     std::optional<TableSettings> settings;
     bool dirty = true;
+    bool touched = false; // in State::touched
+    bool untidy = false;  // in State::untidy
 };
 
 struct PortState {
@@ -81,7 +79,7 @@ struct BridgeState {
     BridgeSettings settings;
     std::unique_ptr<TupleSpace> macs;
     struct Mac {
-        TupleSpace::Inserted inserted;
+        Entry* entry;
         LearnedAddress* address;
     };
     std::unordered_map<std::uint64_t, Mac> mac_of;
@@ -91,12 +89,6 @@ struct BridgeState {
     std::unordered_map<std::uint32_t, TableId> table_of;
     std::unordered_map<std::uint32_t, GroupId> group_of;
     bool dirty = true;
-};
-
-/// A term in the key's words.
-struct Words {
-    Mask mask;
-    std::array<std::uint64_t, key_words> value;
 };
 
 } // namespace
@@ -137,11 +129,11 @@ struct Tables::State final : Names {
     std::optional<GroupId> mention_group(BridgeId bridge, std::uint32_t number);
     PortNumber lowest_free(const BridgeState& bridge) const;
 
-    Words words_of(BridgeId bridge, const Term& term);
     void count_words(const Program& program, WordMask mask_words, std::uint16_t shapes, int by);
     CounterId take_counter();
     void bury(Rule* rule);
     void refresh_views();
+    void touch(TableId id);
     Depth depth() const;
 
     Generation next() const noexcept { return generation + 1; }
@@ -158,6 +150,8 @@ struct Tables::State final : Names {
     std::deque<BridgeState> bridges;
     std::unordered_map<std::string, BridgeId> bridge_of;
     std::vector<TableId> dirty_tables;
+    std::vector<TableId> touched; // whose rules have changed since somebody looked for plans
+    std::vector<TableId> untidy;  // whose hashes have work left
     std::vector<BridgeId> dirty_bridges;
 
     PagedArrayWriter<Table> table_views;
@@ -436,35 +430,6 @@ void Tables::erase_group(GroupId group) {
 
 // -- rules
 
-Words Tables::State::words_of(BridgeId bridge, const Term& term) {
-    std::array<std::uint64_t, key_words> mask{};
-    Words words;
-    words.value.fill(0);
-    for (const FieldMatch& match : term.fields) {
-        const FieldInfo& field = info(match.field);
-        U128 value = match.value;
-        if (!match.port.empty())
-            value =
-                U128{static_cast<std::uint64_t>(number_of(bridge, std::string{match.port.view()}))};
-        if (field.is_wide()) {
-            mask[field.word] |= match.mask.high;
-            mask[field.word + 1u] |= match.mask.low;
-            words.value[field.word] |= value.high;
-            words.value[field.word + 1u] |= value.low;
-        } else {
-            mask[field.word] |= match.mask.low << field.shift;
-            words.value[field.word] |= value.low << field.shift;
-        }
-    }
-    std::size_t used = 0;
-    for (std::size_t word = 0; word < key_words; ++word)
-        if (mask[word] != 0) {
-            words.mask.add(static_cast<std::uint8_t>(word), mask[word]);
-            words.value[used++] = words.value[word];
-        }
-    return words;
-}
-
 void Tables::State::count_words(
     const Program& program, WordMask mask_words, std::uint16_t shapes, int by
 ) {
@@ -519,7 +484,7 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
     rule->table = settings.table;
     rule->priority = settings.priority;
     rule->born = s.next();
-    rule->match_hash = hash_of(settings.match);
+    rule->match_hash = stable_hash(settings.match);
     rule->counter = s.take_counter();
     program->rule = rule.get();
     program->counter = rule->counter;
@@ -530,30 +495,23 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
             ++table.conjunctions[clause.id];
     }
 
-    std::vector<Words> terms;
-    terms.reserve(settings.match.terms.size());
-    std::size_t bits = ~std::size_t{0};
-    for (const Term& term : settings.match.terms) {
-        terms.push_back(s.words_of(table.bridge, term));
-        bits = std::min(bits, terms.back().mask.bit_count());
-        rule->words |= terms.back().mask.words();
-        for (const FieldMatch& field : term.fields)
-            if (field.field == FieldId::shape)
-                rule->shapes |= static_cast<std::uint16_t>(field.mask.low);
-    }
-    rule->entries.reserve(terms.size());
-    for (const Words& term : terms)
+    const Lowered lowered = lower(settings.match, [&](std::string_view port) {
+        return s.number_of(table.bridge, std::string{port});
+    });
+    rule->words = lowered.words;
+    rule->shapes = lowered.shapes;
+    if (settings.match.terms.size() > 1)
+        rule->least = std::make_unique<const Mask>(lowered.least);
+    rule->entries.reserve(lowered.patterns.size());
+    for (const Pattern& pattern : lowered.patterns)
         rule->entries.push_back(table.rules->insert(
-            term.mask,
-            {term.value.data(), term.mask.count},
-            make_rank(settings.priority, bits),
-            s.next(),
-            program.get()
+            pattern, make_rank(settings.priority, lowered.least_bits), s.next(), program.get()
         ));
     s.count_words(*program, rule->words, rule->shapes, +1);
     rule->program = std::move(program);
-    s.rules += terms.size();
+    s.rules += rule->entries.size();
     ++table.rows;
+    s.touch(settings.table);
     if (rule->entries.empty())
         s.termless.insert(rule.get());
     return rule.release();
@@ -576,7 +534,7 @@ Result<Rule*> Tables::replace_rule(Rule* old, const RuleSettings& settings) {
 void Tables::erase_rule(Rule* rule) {
     State& s = *state_;
     TableState& table = s.tables[index(rule->table)];
-    for (const auto& [entry, mask] : rule->entries)
+    for (Entry* entry : rule->entries)
         table.rules->expire(*entry, s.next());
     s.count_words(*rule->program, rule->words, rule->shapes, -1);
     for (const ConjunctionClause& clause : rule->program->conjunctions())
@@ -592,8 +550,9 @@ void Tables::erase_rule(Rule* rule) {
 /// Nobody sees the rule any more: out of the tables now, its memory after another grace period.
 void Tables::State::bury(Rule* rule) {
     TableState& table = tables[index(rule->table)];
-    for (const auto& [entry, mask] : rule->entries)
-        table.rules->remove(*mask, *entry);
+    for (Entry* entry : rule->entries)
+        table.rules->remove(*entry);
+    touch(rule->table);
     termless.erase(rule);
     reclaimer.retire([this, rule] {
         if (rule->owns_counter)
@@ -620,11 +579,10 @@ bool Tables::learn_mac(BridgeId bridge, std::uint16_t vlan, std::uint64_t mac, P
     } else if (of.mac_of.size() >= s.limits.macs_per_bridge) {
         return false;
     }
-    Mask mask;
-    mask.add(1, ~std::uint64_t{0});
+    Pattern pattern;
+    pattern.add(1, ~std::uint64_t{0}, key);
     auto* address = new LearnedAddress{.port = port};
-    const std::array<std::uint64_t, 1> value{key};
-    of.mac_of[key] = {of.macs->insert(mask, value, make_rank(0, 64), s.next(), address), address};
+    of.mac_of[key] = {of.macs->insert(pattern, make_rank(0, 64), s.next(), address), address};
     return true;
 }
 
@@ -634,7 +592,7 @@ void Tables::forget_mac(BridgeId bridge, std::uint16_t vlan, std::uint64_t mac) 
     const auto known = of.mac_of.find(mac_key(vlan, mac));
     if (known == of.mac_of.end())
         return;
-    of.macs->expire(*known->second.inserted.entry, s.next());
+    of.macs->expire(*known->second.entry, s.next());
     s.dead_macs.emplace_back(bridge, known->second);
     of.mac_of.erase(known);
 }
@@ -723,7 +681,7 @@ const World& Tables::commit() {
                 for (Rule* rule : rules)
                     s.bury(rule);
                 for (const auto& [bridge, mac] : macs) {
-                    s.bridges[index(bridge)].macs->remove(*mac.inserted.mask, *mac.inserted.entry);
+                    s.bridges[index(bridge)].macs->remove(*mac.entry);
                     s.reclaimer.retire([address = mac.address] { delete address; });
                 }
             }
@@ -759,20 +717,72 @@ std::vector<TableReport> Tables::report() const {
     std::vector<TableReport> reports;
     for (const TableState& table : state_->tables) {
         const TupleSpace& rules = *table.rules;
-        const std::uint64_t probes = rules.probes_max();
+        const TupleSpace::Bound bound = rules.bound();
         reports.push_back({
             .bridge = table.bridge,
             .number = table.number,
-            .engine = rules.is_linear() ? "linear" : "hash per mask",
+            .engine = rules.is_linear() ? "linear" : "tuple space",
             .rows = table.rows,
             .rules = rules.entries(),
             .tuples = rules.tuples(),
-            .probes_max = rules.is_linear() ? rules.entries() : probes,
-            .cache_lines_max = rules.is_linear() ? rules.entries() : probes + rules.tuples(),
+            .probes_max = bound.probes,
+            .entries_max = bound.entries,
+            .cache_lines_max = bound.lines,
+            .cycles_max = cycles_of(bound),
             .memory_bytes = rules.memory_bytes(),
         });
     }
     return reports;
+}
+
+// -- the background
+
+void Tables::State::touch(TableId id) {
+    if (!std::exchange(tables[index(id)].touched, true))
+        touched.push_back(id);
+}
+
+std::optional<PlanJob> Tables::next_plan() {
+    State& s = *state_;
+    while (!s.touched.empty()) {
+        const TableId id = s.touched.back();
+        TableState& table = s.tables[index(id)];
+        s.touched.pop_back();
+        table.touched = false;
+        if (table.rules->is_linear())
+            continue;
+        if (!std::exchange(table.untidy, true))
+            s.untidy.push_back(id);
+        if (table.rules->wants_plan())
+            return PlanJob{id, table.rules->sample(plan_items, s.generation)};
+    }
+    return std::nullopt;
+}
+
+void Tables::adopt(TableId id, const TuplePlan& plan) {
+    TableState& table = state_->tables[index(id)];
+    if (table.rules->is_linear() || table.rules->is_moving())
+        return; // it has become another table meanwhile
+    table.rules->adopt(plan);
+    if (!std::exchange(table.untidy, true))
+        state_->untidy.push_back(id);
+}
+
+Tables::Tidied Tables::tidy(std::size_t buckets) {
+    State& s = *state_;
+    Tidied all = Tidied::all;
+    std::erase_if(s.untidy, [&](TableId id) {
+        TableState& table = s.tables[index(id)];
+        const bool more = table.rules->move_some(buckets);
+        const bool waits = table.rules->is_moving();
+        table.untidy = more || waits;
+        if (more)
+            all = Tidied::more;
+        else if (waits && all == Tidied::all)
+            all = Tidied::waits;
+        return !table.untidy;
+    });
+    return all;
 }
 
 WorkerCounters& Tables::worker_counters(std::size_t worker) noexcept {

@@ -5,6 +5,7 @@
 #include "base/ids.hh"
 #include "base/reclaim.hh"
 #include "base/result.hh"
+#include "classifier/tuple_plan.hh"
 #include "pipeline/action.hh"
 #include "pipeline/match.hh"
 
@@ -103,9 +104,19 @@ struct TableReport {
     std::uint64_t rows = 0;
     std::uint64_t rules = 0;
     std::uint64_t tuples = 0;
-    std::uint64_t probes_max = 0;
+    // Of one lookup, from the rules alone:
+    std::uint64_t probes_max = 0;  // hashes
+    std::uint64_t entries_max = 0; // rules that have to be compared
     std::uint64_t cache_lines_max = 0;
+    std::uint64_t cycles_max = 0;
     std::uint64_t memory_bytes = 0;
+};
+
+/// A table whose rules have changed so much that its tuples should be chosen anew: plan_tuples()
+/// of the sample, on any thread, then Tables::adopt().
+struct PlanJob {
+    TableId table{};
+    TupleSample sample;
 };
 
 /// Holds the rules of all bridges. One thread (the writer) calls everything here; workers read the
@@ -172,6 +183,15 @@ public:
     Generation generation() const noexcept;
     /// A link's state, seen at once by every generation (runtime state, not configuration).
     void set_link(PortId port, bool up) noexcept;
+
+    // -- the background, between two commits
+    /// A plan that is due, of a table that has changed since the last call; each is told once.
+    std::optional<PlanJob> next_plan();
+    void adopt(TableId table, const TuplePlan& plan);
+    /// One slice of moving rules and of tidying hashes: about `buckets` buckets of each table that
+    /// needs it.
+    enum class Tidied : std::uint8_t { all, waits, more }; // `waits`: for a grace period
+    Tidied tidy(std::size_t buckets);
 
     // -- seeing inside; between two commits, from the writer's thread
     RowCounters counters(const Rule& rule) const noexcept;

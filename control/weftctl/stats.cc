@@ -78,9 +78,11 @@ Exit run(const Arguments& arguments, const Explain& explain) {
          {"name"},
          {"rows", Align::right},
          {"rules", Align::right},
-         {"masks", Align::right},
-         {"probes at most", Align::right},
-         {"cache lines at most", Align::right},
+         {"tuples", Align::right},
+         {"probes", Align::right},
+         {"compared", Align::right},
+         {"lines", Align::right},
+         {"cycles at most", Align::right},
          {"bytes", Align::right},
          {"engine"}}};
     std::string unsupported;
@@ -92,7 +94,9 @@ Exit run(const Arguments& arguments, const Explain& explain) {
              std::to_string(each.rules()),
              std::to_string(each.tuples()),
              std::to_string(each.probes_max()),
+             std::to_string(each.entries_max()),
              std::to_string(each.cache_lines_max()),
+             std::to_string(each.cycles_max()),
              std::to_string(each.memory_bytes()),
              each.engine()}
         );

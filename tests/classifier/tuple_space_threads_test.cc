@@ -1,4 +1,5 @@
-// Readers look up while the one writer changes the tables: each reader sees exactly the rules of the generation that it holds.
+// Readers look up while the one writer changes the tables: each reader sees exactly the rules of
+// the generation that it holds.
 #include "classifier/tuple_space.hh"
 #include "tests/support/manual_reclaimer.hh"
 
@@ -16,9 +17,12 @@ constexpr std::uint64_t key_count = 64;
 constexpr Generation generations = 150;
 
 /// Whether the rule of key k is there at generation g: a function that both sides know.
-bool is_there(std::uint64_t k, Generation g) { return g / (1 + k % 7) % 2 == 0; }
+bool is_there(std::uint64_t k, Generation g) {
+    return g / (1 + k % 7) % 2 == 0;
+}
 
-/// The smallest QSBR: readers count their rounds; a grace period is over when each has ended the round it was in.
+/// The smallest QSBR: readers count their rounds; a grace period is over when each has ended the
+/// round it was in.
 struct Readers {
     static constexpr std::size_t count = 2;
     std::atomic<Generation> published{1};
@@ -36,8 +40,17 @@ struct Readers {
     }
 };
 
-const void* payload_of(std::uint64_t k) { return reinterpret_cast<const void*>(k + 1); }
-bool any_order(const Entry&, const Entry&) { return false; }
+const void* payload_of(std::uint64_t k) {
+    return reinterpret_cast<const void*>(k + 1);
+}
+Mask mask_of(std::uint64_t bits) {
+    Mask mask;
+    mask.add(1, bits);
+    return mask;
+}
+bool any_order(const Entry&, const Entry&) {
+    return false;
+}
 
 void read(const TupleSpace& space, Readers& readers, std::size_t number) {
     std::array<FlowKey, burst_max> keys{};
@@ -50,8 +63,9 @@ void read(const TupleSpace& space, Readers& readers, std::size_t number) {
         space.lookup(keys.data(), ~LaneMask{0}, g, best.data());
         for (std::size_t lane = 0; lane < burst_max; ++lane) {
             const std::uint64_t k = keys[lane].word[1];
-            const bool right = is_there(k, g) ? best[lane] != nullptr && best[lane]->payload == payload_of(k)
-                                              : best[lane] == nullptr;
+            const bool right = is_there(k, g)
+                                   ? best[lane] != nullptr && best[lane]->payload == payload_of(k)
+                                   : best[lane] == nullptr;
             readers.wrong += right ? 0 : 1;
         }
         ++round;
@@ -63,22 +77,21 @@ TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_wo
     test::ManualReclaimer reclaimer;
     TupleSpace space{reclaimer, 0x5eed, any_order};
     Readers readers;
-    std::vector<std::pair<Mask, Entry*>> dead;
+    std::vector<Entry*> dead;
     std::array<Entry*, key_count> alive{};
     // Two masks, so that tuples come and go too.
-    std::array<Mask, 2> masks;
-    masks[0].add(1, 0xff);
-    masks[1].add(1, 0xffff);
+    constexpr std::array<std::uint64_t, 2> masks{0xff, 0xffff};
 
     const auto commit = [&](Generation g) {
         for (std::uint64_t k = 0; k < key_count; ++k) {
-            const Mask& mask = masks[k % 2];
+            const std::uint64_t mask = masks[k % 2];
             if (is_there(k, g) && alive[k] == nullptr) {
-                const std::array<std::uint64_t, 1> value{k};
-                alive[k] = space.insert(mask, value, make_rank(1, 8), g, payload_of(k)).entry;
+                Pattern pattern;
+                pattern.add(1, mask, k);
+                alive[k] = space.insert(pattern, make_rank(1, 8), g, payload_of(k));
             } else if (!is_there(k, g) && alive[k] != nullptr) {
                 space.expire(*alive[k], g);
-                dead.emplace_back(mask, std::exchange(alive[k], nullptr));
+                dead.push_back(std::exchange(alive[k], nullptr));
             }
         }
         readers.published.store(g);
@@ -90,8 +103,11 @@ TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_wo
     for (Generation g = 2; g <= generations; ++g) {
         commit(g);
         readers.wait_for_grace(); // nobody sees what died: out of the tables
-        for (const auto& [mask, entry] : std::exchange(dead, {}))
-            space.remove(mask, *entry);
+        for (Entry* entry : std::exchange(dead, {}))
+            space.remove(*entry);
+        if (g % 10 == 0 && !space.is_moving()) // other tuples now and then, back and forth
+            space.adopt({.masks = {mask_of(g % 20 == 0 ? 0xf : 0xff), Mask{}}});
+        space.move_some(8);
         readers.wait_for_grace(); // nobody stands on what was taken out
         reclaimer.run();
     }

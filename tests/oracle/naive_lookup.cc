@@ -29,31 +29,28 @@ struct Words {
     }
 };
 
-/// How a rule ranks for a key that it matches.
+/// How a rule ranks: by its priority, by the term that asks for the fewest bits (of several, the one
+/// with the greatest mask), and by the whole match.
 struct Standing {
     std::uint32_t priority = 0;
     int bits = 0;
     std::array<std::uint64_t, key_words> mask{};
-    std::array<std::uint64_t, key_words> value{};
+    std::uint64_t match = 0;
 
     friend auto operator<=>(const Standing&, const Standing&) = default;
 };
 
-std::optional<Standing> standing(const SpecRule& rule, const FlowKey& key) {
-    std::optional<Standing> best;
-    int least = 0;
+Standing standing(const SpecRule& rule) {
+    Standing made{rule.priority, 0, {}, stable_hash(rule.match)};
     for (std::size_t i = 0; i < rule.match.terms.size(); ++i) {
         const Words words{rule.match.terms[i]};
-        least = i == 0 ? words.bits() : std::min(least, words.bits());
-        if (!matches(key, rule.match.terms[i]))
-            continue;
-        const Standing here{rule.priority, 0, words.mask.word, words.value.word};
-        if (!best || here > *best)
-            best = here;
+        if (i == 0 || words.bits() < made.bits ||
+            (words.bits() == made.bits && words.mask.word > made.mask)) {
+            made.bits = words.bits();
+            made.mask = words.mask.word;
+        }
     }
-    if (best)
-        best->bits = least;
-    return best;
+    return made;
 }
 
 bool contributes(const SpecRule& rule) {
@@ -62,15 +59,14 @@ bool contributes(const SpecRule& rule) {
     });
 }
 
-/// Whether the term by which the rule wins asks for conj_id.
+/// Whether a term by which the rule matches asks for conj_id.
 bool asks_for_conj_id(const SpecRule& rule, const FlowKey& key) {
-    FlowKey conj_id{};
-    set(conj_id, info(FieldId::conj_id), low_bits(32), low_bits(32));
-    const Standing by = *standing(rule, key);
-    for (std::size_t word = 0; word < key_words; ++word)
-        if ((by.mask[word] & conj_id.word[word]) != 0)
-            return true;
-    return false;
+    return std::any_of(rule.match.terms.begin(), rule.match.terms.end(), [&](const Term& term) {
+        return matches(key, term) &&
+               std::any_of(term.fields.begin(), term.fields.end(), [](const FieldMatch& field) {
+                   return field.field == FieldId::conj_id;
+               });
+    });
 }
 
 /// The best rule that is no part of a conjunction.
@@ -80,9 +76,8 @@ const SpecRule* best_rule(const SpecTable& table, const FlowKey& key) {
     for (const SpecRule& rule : table.rules) {
         if (!matches(key, rule.match) || contributes(rule))
             continue;
-        const Standing here = *standing(rule, key);
-        if (best == nullptr || here > best_standing ||
-            (here == best_standing && rule.match.terms > best->match.terms)) {
+        const Standing here = standing(rule);
+        if (best == nullptr || here > best_standing) {
             best = &rule;
             best_standing = here;
         }

@@ -206,6 +206,10 @@ void Pair::commit() {
     const World& world = tables_->commit();
     reclaimer_.shown(world.generation);
     held_.push_back({&world, std::make_shared<const SpecWorld>(spec_)});
+    // What a switch does in the background, in slices between commits.
+    if (const auto job = tables_->next_plan())
+        tables_->adopt(job->table, plan_tuples(job->sample, 1));
+    tables_->tidy(16);
 }
 
 void Pair::release(std::size_t which) {

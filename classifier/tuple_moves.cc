@@ -1,0 +1,181 @@
+// Other tuples for the rules that a table has come to hold: sampled, planned, then moved in slices
+// while lookups and commits go on.
+#include "classifier/tuple_space.hh"
+
+#include <algorithm>
+#include <bit>
+#include <random>
+#include <unordered_map>
+
+namespace weft {
+
+namespace {
+
+constexpr std::uint64_t plan_entries_min = 32;
+constexpr std::uint64_t plan_growth = 4;    // times the entries of the last plan
+constexpr std::size_t plan_tuples_min = 3;  // with fewer there is little to win
+constexpr std::size_t plan_crowded_min = 3; // tuples added for want of room
+
+} // namespace
+
+bool TupleSpace::wants_plan() const noexcept {
+    if (is_moving() || is_linear_ || entries_ < plan_entries_min || forms_.count() < 2)
+        return false;
+    const bool grown = entries_ >= plan_growth * planned_entries_;
+    const bool crowded = crowded_ >= plan_crowded_min && 2 * entries_ >= 3 * planned_entries_;
+    return tuples_.size() >= plan_tuples_min && (grown || crowded);
+}
+
+TupleSample TupleSpace::sample(std::size_t items, std::uint64_t seed) const {
+    TupleSample sample;
+    sample.total = entries_;
+    std::unordered_map<const Form*, std::size_t> index;
+    forms_.for_each([&](const Form& form, std::uint64_t users, Rank best_rank) {
+        index.emplace(&form, sample.forms.size());
+        sample.forms.push_back({form.mask(), users, best_rank});
+    });
+    std::mt19937_64 random{seed};
+    // Every entry with the same probability: buckets are filled unevenly. One pass over the slots.
+    std::uint64_t wanted = items, left = entries_;
+    std::vector<const Entry*> found;
+    for (const auto& tuple : tuples_)
+        for (std::size_t bucket = 0; bucket < tuple->hash.buckets() && wanted != 0; ++bucket) {
+            found.clear();
+            tuple->hash.entries_of(bucket, found);
+            for (const Entry* entry : found) {
+                const bool taken = left <= wanted || random() % left < wanted;
+                left -= left != 0;
+                if (!taken || wanted == 0)
+                    continue;
+                --wanted;
+                if (entry->died.load(std::memory_order_relaxed) != never)
+                    continue;
+                auto& item = sample.items.emplace_back();
+                item.form = index.at(entry->form);
+                item.value.assign(entry->values(), entry->values() + entry->form->count);
+                item.rank = entry->rank;
+            }
+        }
+    return sample;
+}
+
+void TupleSpace::adopt(const TuplePlan& plan) {
+    bands_.lowest = plan.lowest_priority;
+    const auto bits = std::bit_width(plan.highest_priority - plan.lowest_priority);
+    bands_.shift = static_cast<std::uint8_t>(bits > 6 ? bits - 6 : 0);
+    const auto& masks = plan.masks;
+    for (const auto& tuple : tuples_) {
+        tuple->planned = std::find(masks.begin(), masks.end(), tuple->mask) != masks.end();
+        tuple->leaving = !tuple->planned;
+        tuple->hash.set_bands(bands_);
+    }
+    for (const Mask& mask : masks)
+        if (std::none_of(tuples_.begin(), tuples_.end(), [&](const auto& tuple) {
+                return tuple->mask == mask;
+            }))
+            add_tuple(mask, true);
+    // Those that leave get nothing new: they go behind.
+    std::stable_partition(tuples_.begin(), tuples_.end(), [](const auto& tuple) {
+        return tuple->planned;
+    });
+    planned_entries_ = entries_;
+    crowded_ = 0;
+    *phase_ = Phase::filling;
+    move_tuple_ = 0;
+    move_bucket_ = 0;
+    move_buckets_ = 0;
+}
+
+/// Entries that belong elsewhere by now get a place there, too.
+std::size_t TupleSpace::fill_bucket(Tuple& tuple, std::size_t bucket) {
+    move_entries_.clear();
+    tuple.hash.entries_of(bucket, move_entries_);
+    for (const Entry* entry : move_entries_) {
+        const Mask mask = entry->form->mask();
+        if (home(mask) == &tuple)
+            continue;
+        if (Tuple& to = target(*entry, mask); &to != &tuple && !to.hash.contains(*entry))
+            put(to, *entry);
+    }
+    return 1 + move_entries_.size();
+}
+
+/// Of the tuples that hold an entry the first keeps it.
+bool TupleSpace::is_in_better(const Entry& entry, const Tuple& than) const {
+    const Mask mask = entry.form->mask();
+    for (const auto& tuple : tuples_) {
+        if (tuple.get() == &than)
+            return false;
+        if (includes(mask, tuple->mask) && tuple->hash.contains(entry))
+            return true;
+    }
+    return false;
+}
+
+/// Nobody needs them here any more: every reader's list names the new place.
+std::size_t TupleSpace::sweep_bucket(Tuple& tuple, std::size_t bucket) {
+    move_entries_.clear();
+    tuple.hash.entries_of(bucket, move_entries_);
+    for (const Entry* entry : move_entries_)
+        if (is_in_better(*entry, tuple))
+            tuple.hash.remove(*entry, reclaimer_);
+    return 1 + move_entries_.size();
+}
+
+bool TupleSpace::move_some(std::size_t buckets) {
+    if (*phase_ == Phase::waiting)
+        return false;
+    if (*phase_ == Phase::settled) {
+        bool more = false;
+        for (const auto& tuple : tuples_)
+            more |= tuple->hash.tidy(buckets, reclaimer_);
+        return more;
+    }
+    for (std::size_t done = 0; done < buckets;) {
+        if (move_tuple_ >= tuples_.size()) {
+            end_phase();
+            return *phase_ == Phase::settled;
+        }
+        Tuple& tuple = *tuples_[move_tuple_];
+        if (move_bucket_ == 0 || move_buckets_ != tuple.hash.buckets()) {
+            move_buckets_ = tuple.hash.buckets(); // it grew: from the beginning
+            move_bucket_ = 0;
+        }
+        done += *phase_ == Phase::filling ? fill_bucket(tuple, move_bucket_)
+                                          : sweep_bucket(tuple, move_bucket_);
+        if (move_buckets_ == tuple.hash.buckets() && ++move_bucket_ < move_buckets_)
+            continue;
+        if (move_buckets_ == tuple.hash.buckets()) {
+            ++move_tuple_;
+            move_bucket_ = 0;
+        }
+    }
+    return true;
+}
+
+void TupleSpace::end_phase() {
+    move_tuple_ = 0;
+    move_bucket_ = 0;
+    if (*phase_ == Phase::filling) {
+        publish_parts();
+        *phase_ = Phase::waiting;
+        reclaimer_.retire([phase = phase_] { *phase = Phase::sweeping; });
+        return;
+    }
+    *phase_ = Phase::settled;
+    for (const auto& tuple : tuples_)
+        tuple->leaving = false;
+    for (auto& tuple : tuples_)
+        if (!tuple->planned && tuple->hash.entries() == 0)
+            reclaimer_.retire([dead = std::shared_ptr<Tuple>{std::move(tuple)}] {});
+    std::erase(tuples_, nullptr);
+    for (const auto& tuple : tuples_)
+        if (tuple->hash.entries() == 0)
+            tuple->best_rank = 0;
+    std::stable_sort(tuples_.begin(), tuples_.end(), [](const auto& a, const auto& b) {
+        return specificity(a->mask) > specificity(b->mask);
+    });
+    publish_parts();
+}
+
+} // namespace weft
