@@ -63,7 +63,7 @@ struct WorkerStats {
     std::uint64_t received = 0, made = 0, sent = 0, taken = 0, held = 0;
     std::array<std::uint64_t, drop_count> dropped{};
     std::uint64_t bursts = 0, empty_polls = 0, sleeps = 0;
-    std::uint64_t busy_cycles = 0;  // spent on bursts that held packets
+    std::uint64_t busy_cycles = 0;  // of turns that found packets or commands
     std::uint64_t total_cycles = 0; // since start
     Generation generation = 0;      // last seen
     bool stalled = false;           // has not passed for 100 ms

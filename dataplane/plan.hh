@@ -54,6 +54,11 @@ struct Plan {
     std::vector<std::unique_ptr<TxQueue>> tx;
     std::vector<TxQueue*> tx_by_port; // by PortId; null where there is no device
     std::vector<HandoverIn> handover;
+
+    /// nullptr where the port has no device.
+    TxQueue* way_out(PortId port) const noexcept {
+        return index(port) < tx_by_port.size() ? tx_by_port[index(port)] : nullptr;
+    }
 };
 
 /// The plan of `worker` over these ports. Queue q of a port belongs to worker (q + port) % workers.

@@ -11,13 +11,11 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 namespace weft {
 
 namespace {
-
-// What a buffer is, beside what was known of the packet in it.
-constexpr std::uint64_t buffer_flags = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 
 /// True if the frame fits: tags do not count against the MTU (IEEE 802.3 clause 3.2.7).
 bool fits(const Packet& packet, const TxQueue& out) noexcept {
@@ -75,26 +73,38 @@ std::uint32_t bytes_of(rte_mbuf* const* buffers, std::uint32_t count) noexcept {
 
 } // namespace
 
-void Transmit::run(Burst& burst, Plan& plan, std::uint64_t now_ms, Account& account) noexcept {
+void Transmit::run(
+    Burst& burst, Taken& taken, Plan& plan, std::uint64_t now_ms, Account& account
+) noexcept {
     now_ms_ = now_ms;
     account_ = &account;
-    const std::size_t ports = plan.tx_by_port.size();
+    if (pass_on(burst, taken, plan))
+        return free_dropped();
     for (std::size_t lane = 0; lane < burst.count; ++lane) {
+        Packet& packet = burst.packet[lane];
+        if ((burst.plain & lane_bit(lane)) != 0) {
+            TxQueue* const out = plan.way_out(burst.port[lane]);
+            if (out == nullptr) [[unlikely]]
+                drop(buffer_of(packet), Drop::port_closed);
+            else if (taken.as_received && packet.bytes <= out->plain_bytes_max) [[likely]]
+                enqueue(buffer_of(packet), packet.bytes, *out);
+            else
+                output(packet, *out);
+            continue;
+        }
         const std::uint16_t first = burst.effects.first[lane];
-        if (first == Effect::none) [[unlikely]] {
-            drop(buffer_of(burst.packet[lane]), burst.why[lane]);
+        if (first == Effect::none) {
+            drop(buffer_of(packet), burst.why[lane]);
             continue;
         }
         const Effect& effect = burst.effects.effect[first];
-        const bool plain = effect.kind == Effect::Kind::output && effect.next == Effect::none &&
-                           effect.max_bytes == 0;
-        TxQueue* const out =
-            index(effect.port) < ports ? plan.tx_by_port[index(effect.port)] : nullptr;
-        if (!plain || out == nullptr) [[unlikely]] {
+        const bool only_output = effect.kind == Effect::Kind::output &&
+                                 effect.next == Effect::none && effect.max_bytes == 0;
+        TxQueue* const out = only_output ? plan.way_out(effect.port) : nullptr;
+        if (out == nullptr) [[unlikely]] {
             run_lane(burst, lane, plan);
             continue;
         }
-        Packet& packet = burst.packet[lane];
         if (effect.edit != Effect::none) {
             rewrite(packet, burst.shape[lane], burst.effects.edits[effect.edit]);
             sync_head(packet);
@@ -105,6 +115,20 @@ void Transmit::run(Burst& burst, Plan& plan, std::uint64_t now_ms, Account& acco
         flush(*touched_[i]);
     touched_count_ = 0;
     free_dropped();
+}
+
+/// A burst whose packets all go as they came to one port: nobody looks at them one by one.
+bool Transmit::pass_on(const Burst& burst, Taken& taken, Plan& plan) noexcept {
+    if (burst.plain == 0 || burst.plain != first_lanes(burst.count) || !taken.as_received)
+        return false;
+    std::size_t other = 0;
+    for (std::size_t lane = 1; lane < burst.count; ++lane)
+        other |= index(burst.port[lane]) ^ index(burst.port[0]);
+    TxQueue* const out = plan.way_out(burst.port[0]);
+    if (other != 0 || out == nullptr || taken.bytes_max > out->plain_bytes_max)
+        return false;
+    give(*out, taken.buffer.data(), burst.count, static_cast<std::uint32_t>(taken.bytes));
+    return true;
 }
 
 /// A lane with more than one effect, or one that is no plain output: the last that is no drop gets
@@ -165,8 +189,7 @@ void Transmit::carry_out(
         return punt(burst, lane, effect, packet);
     if (effect.max_bytes != 0 && effect.max_bytes < packet.bytes)
         cut_packet(packet, effect.max_bytes);
-    TxQueue* const out =
-        index(effect.port) < plan.tx_by_port.size() ? plan.tx_by_port[index(effect.port)] : nullptr;
+    TxQueue* const out = plan.way_out(effect.port);
     if (out == nullptr)
         return drop(buffer_of(packet), Drop::port_closed);
     output(packet, *out);
@@ -176,8 +199,6 @@ void Transmit::output(Packet& packet, TxQueue& out) noexcept {
     rte_mbuf* buffer = buffer_of(packet);
     if (!fits(packet, out)) [[unlikely]]
         return drop(buffer, Drop::mtu);
-    if (buffer->ol_flags != 0)
-        buffer->ol_flags &= buffer_flags;
     const bool whole = buffer->nb_segs == 1 || out.sends_segments;
     if (!whole || packet.l4_checksum == Checksum::partial) [[unlikely]] {
         if (!complete(packet, out))
@@ -208,9 +229,8 @@ bool Transmit::complete(Packet& packet, TxQueue& out) noexcept {
 
 /// Whether a punt of this port and class may be, before anything is copied for it.
 Drop Transmit::refuses_punt(const Effect& effect, const Plan& plan) noexcept {
-    const std::size_t at = index(effect.port);
-    const bool has_device = at < plan.tx_by_port.size() && plan.tx_by_port[at] != nullptr;
-    PuntBuckets& buckets = has_device ? plan.tx_by_port[at]->port->punts : others_;
+    const TxQueue* const device = plan.way_out(effect.port);
+    PuntBuckets& buckets = device != nullptr ? device->port->punts : others_;
     const std::uint8_t reason = effect.punt == nullptr ? 0 : effect.punt->reason;
     return buckets.take(reason, now_ms_, rate_) ? Drop::none : Drop::punt_rate;
 }
@@ -248,28 +268,30 @@ void Transmit::enqueue(rte_mbuf* buffer, std::uint32_t bytes, TxQueue& out) noex
 }
 
 void Transmit::flush(TxQueue& out) noexcept {
-    const std::uint32_t count = out.count;
-    if (count == 0)
+    if (out.count == 0)
         return;
-    out.count = 0;
-    std::uint32_t bytes = out.bytes;
-    out.bytes = 0;
+    give(out, out.packets.data(), std::exchange(out.count, 0), std::exchange(out.bytes, 0));
+}
+
+/// Packets to the device, or to the worker that owns the queue; what is refused is dropped.
+void Transmit::give(
+    TxQueue& out, rte_mbuf** buffers, std::uint32_t count, std::uint32_t bytes
+) noexcept {
     if (out.handover != nullptr) {
-        const unsigned taken = out.handover->push(out.packets.data(), count);
+        const unsigned taken = out.handover->push(buffers, count);
         account_->handed += taken;
         for (std::uint32_t i = taken; i < count; ++i)
-            drop(out.packets[i], Drop::ring_full);
+            drop(buffers[i], Drop::ring_full);
         return;
     }
-    const std::uint16_t sent = rte_eth_tx_burst(
-        out.ethdev, out.queue, out.packets.data(), static_cast<std::uint16_t>(count)
-    );
+    const std::uint16_t sent =
+        rte_eth_tx_burst(out.ethdev, out.queue, buffers, static_cast<std::uint16_t>(count));
     if (sent != count) [[unlikely]] {
         const std::uint32_t refused = count - sent;
-        bytes -= bytes_of(&out.packets[sent], refused);
+        bytes -= bytes_of(&buffers[sent], refused);
         out.counters->tx_dropped.add(refused);
         for (std::uint32_t i = sent; i < count; ++i)
-            drop(out.packets[i], Drop::queue_full);
+            drop(buffers[i], Drop::queue_full);
     }
     account_->sent += sent;
     out.counters->tx_packets.add(sent);

@@ -17,6 +17,7 @@
 #include <optional>
 #include <thread>
 
+struct rte_mbuf;
 struct rte_mempool;
 struct rte_rcu_qsbr;
 
@@ -83,7 +84,8 @@ private:
     void run(std::latch& ready) noexcept;
     void loop() noexcept;
     bool poll(RxQueue& queue, Plan& plan) noexcept;
-    std::uint32_t take_in(rte_mbuf** buffers, std::uint32_t count) noexcept;
+    std::uint32_t take_in(std::uint32_t count) noexcept;
+    rte_mbuf* take_in_other(rte_mbuf* buffer, Packet& packet) noexcept;
     bool housekeep(Plan& plan) noexcept;
     void run_packet_out(const Command& command, const World& now, Plan& plan) noexcept;
     void run_trace(const Command& command, const World* now) noexcept;
@@ -99,6 +101,7 @@ private:
     alignas(cache_line) std::unique_ptr<Burst> burst_;
     std::optional<PipelineWorker> pipeline_; // made by control before the first world
     std::unique_ptr<Seen> seen_;
+    Taken taken_;
     Account account_;
     std::uint64_t last_tsc_ = 0;
     std::uint64_t now_ms_ = 0;

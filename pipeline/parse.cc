@@ -2,6 +2,7 @@
 
 #include "base/be.hh"
 #include "base/check.hh"
+#include "pipeline/burst.hh"
 #include "pipeline/headers.hh"
 
 #include <algorithm>
@@ -258,9 +259,8 @@ void Parse::neighbour(std::uint32_t at, std::uint32_t end) noexcept {
     }
 }
 
-} // namespace
-
-Drop parse(Packet& packet, PortNumber inport, Depth depth, FlowKey& key) noexcept {
+inline Drop
+parse_one(Packet& packet, PortNumber inport, const Depth& depth, FlowKey& key) noexcept {
     clear(key, depth.words);
     packet.l3_offset = 0;
     packet.l4_offset = 0;
@@ -294,6 +294,58 @@ Drop parse(Packet& packet, PortNumber inport, Depth depth, FlowKey& key) noexcep
     key.word[4] = at.word4;
     key.word[5] = at.word5;
     return drop;
+}
+
+/// The whole of parse() where nothing above Ethernet is asked for and the frame is an untagged one
+/// with a type. False, and nothing written, where there is more to it.
+inline bool parse_ethernet(Packet& packet, PortNumber inport, FlowKey& key) noexcept {
+    if (packet.head_bytes < ether::header_bytes || packet.l4_checksum == Checksum::partial ||
+        packet.segment_bytes != 0) [[unlikely]]
+        return false;
+    constexpr std::uint64_t high48 = ~std::uint64_t{0xffff};
+    const auto src_type = load_be<std::uint64_t>(packet.data + 6);
+    const auto type = static_cast<std::uint32_t>(src_type & 0xffff);
+    if (type < ether::first_type || ether::is_tag(type)) [[unlikely]]
+        return false;
+    packet.l2_bytes = ether::header_bytes;
+    packet.l3_offset = 0;
+    packet.l4_offset = 0;
+    key.word[0] = std::uint64_t{type} << 32 | static_cast<std::uint32_t>(inport);
+    key.word[1] = load_be<std::uint64_t>(packet.data) & high48;
+    key.word[2] = src_type & high48;
+    clear(key, 0);
+    return true;
+}
+
+constexpr bool is_reserved_multicast(const FlowKey& key) noexcept {
+    return key.word[1] >> 20 == 0x0180'c200'0000 >> 4;
+}
+
+} // namespace
+
+Drop parse(Packet& packet, PortNumber inport, Depth depth, FlowKey& key) noexcept {
+    return parse_one(packet, inport, depth, key);
+}
+
+ParsedLanes parse(Burst& burst, PortNumber inport, const Depth& depth) noexcept {
+    ParsedLanes lanes;
+    burst.why.fill(Drop::none);
+    burst.shape.fill(0);
+    const bool only_ethernet = !depth.l3 && depth.words >> 8 == 0;
+    for (std::size_t lane = 0; lane < burst.count; ++lane) {
+        Packet& packet = burst.packet[lane];
+        FlowKey& key = burst.key[lane];
+        if (only_ethernet && parse_ethernet(packet, inport, key)) {
+            lanes.live |= lane_bit(lane);
+        } else {
+            burst.why[lane] = parse_one(packet, inport, depth, key);
+            burst.shape[lane] = key.shape();
+            lanes.live |= LaneMask{burst.why[lane] == Drop::none} << lane;
+        }
+        lanes.reserved_multicast |= LaneMask{is_reserved_multicast(key)} << lane;
+    }
+    lanes.reserved_multicast &= lanes.live;
+    return lanes;
 }
 
 } // namespace weft

@@ -4,9 +4,12 @@
 
 #include "base/drop.hh"
 #include "base/key.hh"
+#include "base/lanes.hh"
 #include "pipeline/packet.hh"
 
 namespace weft {
+
+struct Burst;
 
 /// How deep the tables look: which words of the key any rule or action reads or writes. Words
 /// outside stay uninitialised.
@@ -55,5 +58,13 @@ struct Depth {
 /// A packet whose checksum or segmentation is still to be done (Checksum::partial, segment_bytes)
 /// is parsed up to L4 whatever `depth.l3` says: whoever sends it needs the offsets.
 Drop parse(Packet& packet, PortNumber inport, Depth depth, FlowKey& key) noexcept;
+
+struct ParsedLanes {
+    LaneMask live = 0;               // those that parse() let through
+    LaneMask reserved_multicast = 0; // of them, frames to 01:80:c2:00:00:0x
+};
+/// parse() for the packets of a burst that came in on one port: writes key, shape and why of lanes
+/// 0 to count-1.
+ParsedLanes parse(Burst& burst, PortNumber inport, const Depth& depth) noexcept;
 
 } // namespace weft

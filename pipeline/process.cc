@@ -20,34 +20,21 @@ namespace {
 
 const PuntSpec reserved_punt{}; // frames to 01:80:c2:00:00:0x, where the bridge punts them
 
-constexpr bool is_reserved_multicast(const FlowKey& key) noexcept {
-    return key.word[1] >> 20 == 0x0180'c200'0000 >> 4;
-}
-
 /// Parses every lane; live are those that go on to the tables.
 template <bool traced>
-void parse_burst(
-    Burst& burst, const World& now, const Depth& depth, Walk<traced>& walk
-) noexcept {
+void parse_burst(Burst& burst, const World& now, const Depth& depth, Walk<traced>& walk) noexcept {
     const PortView* ingress = now.ports.find(index(burst.ingress));
     const PortNumber inport = ingress != nullptr ? ingress->number : PortNumber::none;
-    const BridgeView& bridge = *now.bridges.find(index(burst.bridge));
-    burst.live = 0;
-    for (std::size_t lane = 0; lane < burst.count; ++lane) {
-        FlowKey& key = burst.key[lane];
-        const Drop reason = parse(burst.packet[lane], inport, depth, key);
-        burst.why[lane] = reason;
-        if (reason != Drop::none) [[unlikely]]
-            continue;
-        burst.shape[lane] = key.shape();
-        burst.live |= lane_bit(lane);
-        if (is_reserved_multicast(key) && bridge.reserved_multicast != ReservedMulticast::pass)
-            [[unlikely]] {
-            burst.live &= ~lane_bit(lane);
-            burst.why[lane] = Drop::reserved_multicast;
-            if (bridge.reserved_multicast == ReservedMulticast::punt)
-                walk.punt_unprocessed(lane, reserved_punt);
-        }
+    const auto [live, reserved] = parse(burst, inport, depth);
+    burst.live = live;
+    const ReservedMulticast how = now.bridges.find(index(burst.bridge))->reserved_multicast;
+    if (reserved == 0 || how == ReservedMulticast::pass) [[likely]]
+        return;
+    burst.live &= ~reserved;
+    for (const std::size_t lane : Lanes{reserved}) {
+        burst.why[lane] = Drop::reserved_multicast;
+        if (how == ReservedMulticast::punt)
+            walk.punt_unprocessed(lane, reserved_punt);
     }
 }
 
@@ -74,12 +61,12 @@ LaneMask run_first_table(Burst& burst, const World& now, Walk<traced>& walk) noe
     const Table* table = now.tables.find(index(id));
     const Program* found[burst_max];
     walk.lookup(table, burst.live, found);
+    LaneMask rest = burst.live;
+    if constexpr (!traced)
+        if (table != nullptr)
+            rest &= ~walk.send_plain(*table, rest, found);
     LaneMask active = 0;
-    for (const std::size_t lane : Lanes{burst.live}) {
-        if constexpr (!traced)
-            if (found[lane] != nullptr && found[lane]->only_output &&
-                walk.send(lane, *table, *found[lane]))
-                continue;
+    for (const std::size_t lane : Lanes{rest}) {
         walk.begin(lane, id);
         active |= walk.hit(lane, table, found[lane]) ? lane_bit(lane) : 0;
     }
@@ -102,6 +89,7 @@ void process_traced(
     Burst& burst, const Program* first, const World& now, PipelineWorker& worker
 ) noexcept {
     burst.effects.clear();
+    burst.plain = 0;
     burst.learned_count = 0;
     Depth depth = now.depth;
     if (first != nullptr) // it may be younger than the world

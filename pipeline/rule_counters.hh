@@ -12,7 +12,8 @@
 
 namespace weft {
 
-struct RuleCounters {
+/// Half a cache line, so that no rule's counters lie in two.
+struct alignas(32) RuleCounters {
     Counter packets;
     Counter bytes;
     Counter used_ms;
@@ -38,9 +39,10 @@ public:
         return (*chunks_[index(id) / chunk_size].load(std::memory_order_relaxed)
         )[index(id) % chunk_size];
     }
-    void add(CounterId id, std::uint64_t bytes, std::uint64_t now_ms) noexcept {
+    void
+    add(CounterId id, std::uint64_t packets, std::uint64_t bytes, std::uint64_t now_ms) noexcept {
         RuleCounters& counters = of(id);
-        counters.packets.add(1);
+        counters.packets.add(packets);
         counters.bytes.add(bytes);
         counters.used_ms.set(now_ms);
     }

@@ -78,7 +78,7 @@ bool Walk<traced>::hit(std::size_t lane, const Table* table, const Program* foun
     tell(lane, {.what = StoryStep::What::lookup, .table = table->id, .rule = found->rule});
     if constexpr (!traced)
         if (table->counters)
-            worker_.counters.add(found->counter, burst_.packet[lane].bytes, worker_.now_ms);
+            worker_.counters.add(found->counter, 1, burst_.packet[lane].bytes, worker_.now_ms);
     return run_program(lane, found);
 }
 
@@ -411,7 +411,8 @@ void Walk<traced>::pop_vlan(std::size_t lane) noexcept {
     set_shape(key, Shape::vlan, second);
     key.word[1] = (key.word[1] & ~tci_bits) | (second ? key.word[2] & tci_bits : 0);
     key.word[2] &= ~tci_bits;
-    if (second && (at.dirty >> 2 & 1) != 0) // the inner tag that may have been written is the outer one now
+    if (second &&
+        (at.dirty >> 2 & 1) != 0) // the inner tag that may have been written is the outer one now
         wrote(lane, 1);
     if (at.vlan.pushed != 0) {
         --at.vlan.pushed;

@@ -97,30 +97,45 @@ auto Walk<traced>::output(
     return Next::on;
 }
 
+// Packets of a burst often go the same way: the last port's state is kept, and a rule that
+// neighbours hit is counted once for all of them.
 template <bool traced>
-bool Walk<traced>::send(std::size_t lane, const Table& table, const Program& program) noexcept {
-    const auto port = static_cast<PortId>(program.op[0].arg);
-    if (sent_.port != port) {
-        const PortView* view = now_.ports.find(index(port));
-        sent_.port = port;
-        sent_.plain =
-            refusal(view, burst_.key[lane].inport(), false) == Drop::none && !view->is_patch;
-    }
-    Effects& effects = burst_.effects;
-    if (!sent_.plain || effects.used == Effects::effects_max) [[unlikely]]
-        return false;
-    if (table.counters)
-        worker_.counters.add(program.counter, burst_.packet[lane].bytes, worker_.now_ms);
-    const std::uint16_t at = effects.used++;
-    effects.effect[at] = {
-        .kind = Effect::Kind::output,
-        .table = static_cast<std::uint16_t>(table.number),
-        .port = port,
-        .max_bytes = static_cast<std::uint32_t>(program.op[0].a),
+LaneMask
+Walk<traced>::send_plain(const Table& table, LaneMask here, const Program* const* found) noexcept {
+    PortId last = PortId::none;
+    bool open = false; // `last` takes packets of this ingress
+    LaneMask sent = 0;
+    const Program* counted = nullptr;
+    std::uint64_t packets = 0, bytes = 0;
+    const auto count = [&] {
+        if (packets != 0 && table.counters)
+            worker_.counters.add(counted->counter, packets, bytes, worker_.now_ms);
     };
-    effects.first[lane] = at;
-    effects.last[lane] = at;
-    return true;
+    for (const std::size_t lane : Lanes{here}) {
+        const Program* const program = found[lane];
+        if (program == nullptr || !program->only_output)
+            continue;
+        const auto port = static_cast<PortId>(program->op[0].arg);
+        if (port != last) {
+            const PortView* view = now_.ports.find(index(port));
+            open = refusal(view, burst_.key[lane].inport(), false) == Drop::none && !view->is_patch;
+            last = port;
+        }
+        if (!open)
+            continue;
+        burst_.port[lane] = port;
+        sent |= lane_bit(lane);
+        if (program != counted) {
+            count();
+            counted = program;
+            packets = bytes = 0;
+        }
+        ++packets;
+        bytes += burst_.packet[lane].bytes;
+    }
+    count();
+    burst_.plain |= sent;
+    return sent;
 }
 
 template <bool traced>
@@ -151,7 +166,8 @@ auto Walk<traced>::enter_patch(std::size_t lane, const PortView& port) noexcept 
 
     FlowKey& key = burst_.key[lane];
     constexpr WordMask nd_word = WordMask{1} << 34; // of the packet, too, though nobody writes it
-    const WordMask cleared = (depth_.words | Depth::always) & ~(WordMask{1} | header_words | nd_word);
+    const WordMask cleared =
+        (depth_.words | Depth::always) & ~(WordMask{1} | header_words | nd_word);
     for (WordMask left = cleared; left != 0; left &= left - 1)
         key.word[static_cast<std::size_t>(std::countr_zero(left))] = 0;
     key.word[5] &= ~(std::uint64_t{0xffff} << 32); // ct_state

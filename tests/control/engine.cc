@@ -78,6 +78,7 @@ FakeBackend::run(PortId ingress, const Bytes& bytes, const Program* actions, Sto
         learned_.insert(
             learned_.end(), burst.learned.begin(), burst.learned.begin() + burst.learned_count
         );
+    spell_out_plain(burst);
     if (burst.effects.first[0] == Effect::none)
         return "drop " + std::string{name(burst.why[0])};
     std::string out;

@@ -23,6 +23,32 @@ TEST(Forward, a_packet_leaves_unchanged_at_the_port_that_its_rule_names) {
     EXPECT_EQ(rig.all().made, 0u);
 }
 
+TEST(Forward, neighbours_that_go_to_different_ports_or_nowhere_keep_their_order) {
+    RingEnd a, b, c;
+    Rig rig;
+    rig.port("p1", a);
+    const PortId p2 = rig.port("p2", b);
+    rig.port("p3", c);
+    rig.flow(2, "udp.src == 0/1", "output(\"p2\");");
+    rig.flow(2, "udp.src == 1/3", "output(\"p3\");");
+    const auto packets = numbered(96); // the odd ones end on 1 or 3: to p3, or dropped
+    for (const Bytes& packet : packets)
+        a.put(packet);
+    rig.until([&] { return rig.all().received == 96; });
+    rig.until_quiet();
+    std::vector<Bytes> to_b, to_c;
+    for (std::size_t i = 0; i < packets.size(); ++i)
+        if (i % 2 == 0)
+            to_b.push_back(packets[i]);
+        else if (i % 4 == 1)
+            to_c.push_back(packets[i]);
+    EXPECT_EQ(b.take(), to_b);
+    EXPECT_EQ(c.take(), to_c);
+    EXPECT_EQ(rig.dropped(Drop::no_match), 24u);
+    EXPECT_EQ(rig.dataplane->port_stats(p2).tx_packets, 48u);
+    EXPECT_EQ(rig.dataplane->port_stats(p2).tx_bytes, 48u * 64);
+}
+
 TEST(Forward, each_output_has_the_edits_before_it_and_no_others) {
     RingEnd a, b, c;
     Rig rig;
@@ -317,6 +343,21 @@ TEST(Forward, what_was_known_of_a_packet_does_not_travel_with_its_buffer) {
     rte_mbuf* const buffer =
         a.segmented(tcp("10.0.0.1:5 > 10.0.0.2:80").size(80).partial_checksum().bytes(), {80});
     buffer->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
+    a.put_buffer(buffer);
+    rig.until([&] { return b.waiting() == 1; });
+    const auto sent = b.take_buffers();
+    EXPECT_EQ(sent[0]->ol_flags, 0u);
+    rte_pktmbuf_free(sent[0]);
+}
+
+TEST(Forward, what_a_device_said_of_a_right_packet_does_not_travel_with_its_buffer_either) {
+    RingEnd a, b;
+    Rig rig;
+    rig.port("p1", a);
+    rig.port("p2", b);
+    rig.flow(1, "1", "output(\"p2\");");
+    rte_mbuf* const buffer = a.segmented(tcp("10.0.0.1:5 > 10.0.0.2:80").size(80).bytes(), {80});
+    buffer->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_RSS_HASH;
     a.put_buffer(buffer);
     rig.until([&] { return b.waiting() == 1; });
     const auto sent = b.take_buffers();

@@ -1,5 +1,6 @@
 #include "base/be.hh"
 #include "base/field.hh"
+#include "pipeline/burst.hh"
 #include "pipeline/parse.hh"
 #include "tests/support/naive_parse.hh"
 #include "tests/support/packets.hh"
@@ -7,7 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cctype>
+#include <memory>
 #include <ostream>
 #include <random>
 #include <string>
@@ -390,6 +393,80 @@ TEST(Parse, offsets_of_the_packet_before_are_gone) {
     EXPECT_EQ(parse(owned.packet, inport, {}, key), Drop::truncated);
     EXPECT_EQ(owned.packet.l2_bytes + owned.packet.l3_offset + owned.packet.l4_offset, 0);
     EXPECT_EQ(key.shape(), 0);
+}
+
+/// A burst of these packets is parsed as they are one by one; `words` are those that both fill.
+void expect_burst_as_packets(
+    const std::vector<PacketSpec>& specs, const Depth& depth, WordMask words
+) {
+    const auto burst = std::make_unique<Burst>();
+    std::vector<OwnedPacket> packets;
+    for (const PacketSpec& spec : specs)
+        burst->packet[burst->count++] = packets.emplace_back(spec).packet;
+    for (FlowKey& key : burst->key)
+        key.word.fill(~std::uint64_t{0});
+    const ParsedLanes lanes = parse(*burst, inport, depth);
+    for (std::size_t lane = 0; lane < specs.size(); ++lane) {
+        const Packet& got = burst->packet[lane];
+        const Seen seen{specs[lane], depth};
+        EXPECT_EQ(burst->why[lane], seen.drop) << lane;
+        EXPECT_EQ((lanes.live >> lane & 1) != 0, seen.drop == Drop::none) << lane;
+        EXPECT_EQ(burst->shape[lane], seen.key.shape()) << lane;
+        EXPECT_EQ(got.l2_bytes, seen.owned.packet.l2_bytes) << lane;
+        EXPECT_EQ(got.l3_offset, seen.owned.packet.l3_offset) << lane;
+        EXPECT_EQ(got.l4_offset, seen.owned.packet.l4_offset) << lane;
+        for (WordMask left = words; left != 0; left &= left - 1) {
+            const auto word = static_cast<std::size_t>(std::countr_zero(left));
+            EXPECT_EQ(burst->key[lane].word[word], seen.key.word[word]) << lane << ' ' << word;
+        }
+    }
+    EXPECT_EQ(lanes.live >> specs.size(), 0u);
+}
+
+std::vector<PacketSpec> packets_of_all_kinds() {
+    return {
+        udp("10.0.0.1:5 > 10.0.0.2:53"),
+        udp("10.0.0.1:5 > 10.0.0.2:53").vlan(10),
+        tcp("[fd00::1]:5 > [fd00::2]:53").qinq(1, 2),
+        udp("10.0.0.1:5 > 10.0.0.2:53").truncate(13),
+        udp("10.0.0.1:5 > 10.0.0.2:53").snap(),
+        udp("10.0.0.1:5 > 10.0.0.2:53").truncate(20),
+        udp("10.0.0.1:5 > 10.0.0.2:53").say_ip_version(7),
+        frame(0x0600, text_bytes("a type")),
+        frame(0x05dc, text_bytes("a length")),
+        arp_request("10.0.0.1 > 10.0.0.2"),
+    };
+}
+
+TEST(Parse, a_burst_is_parsed_as_its_packets_one_by_one) {
+    expect_burst_as_packets(packets_of_all_kinds(), Depth{}, ~WordMask{0} >> (64 - key_words));
+}
+
+TEST(Parse, a_burst_without_l3_is_parsed_as_its_packets_one_by_one) {
+    expect_burst_as_packets(packets_of_all_kinds(), {.words = 0x7, .l3 = false}, 0xff);
+}
+
+TEST(Parse, of_a_burst_without_l3_packets_with_work_for_their_sender_have_offsets) {
+    OwnedPacket owned{udp("10.0.0.1:5 > 10.0.0.2:53").partial_checksum()};
+    const auto burst = std::make_unique<Burst>();
+    burst->count = 1;
+    burst->packet[0] = owned.packet;
+    burst->packet[0].l4_checksum = Checksum::partial;
+    EXPECT_EQ(parse(*burst, inport, {.words = 0x7, .l3 = false}).live, 1u);
+    EXPECT_EQ(burst->packet[0].l4_offset, 34);
+}
+
+TEST(Parse, a_burst_tells_its_reserved_multicast) {
+    OwnedPacket plain{udp("10.0.0.1:5 > 10.0.0.2:53")};
+    OwnedPacket last{frame(0x88cc).eth("02:00:00:00:00:01 > 01:80:c2:00:00:0f")};
+    OwnedPacket beyond{frame(0x88cc).eth("02:00:00:00:00:01 > 01:80:c2:00:00:10")};
+    OwnedPacket cut{frame(0x88cc).eth("02:00:00:00:00:01 > 01:80:c2:00:00:0e").truncate(13)};
+    const auto burst = std::make_unique<Burst>();
+    burst->count = 4;
+    burst->packet = {plain.packet, last.packet, beyond.packet, cut.packet};
+    const ParsedLanes lanes = parse(*burst, inport, {.words = 0x7, .l3 = false});
+    EXPECT_EQ(lanes.live, 0b0111u);
+    EXPECT_EQ(lanes.reserved_multicast, 0b0010u);
 }
 
 /// The slow parser says the same of this packet, in every word.

@@ -1,0 +1,278 @@
+// What does the pipeline itself cost, without devices? process() over one exact-match table, and
+// over the flows of a real OVN: cycles a packet and a lookup.
+//
+//   walk_bench l2 [MACS [BURSTS]]    packets to random destinations, one table, one output
+//   walk_bench ovn [BURSTS]          packets sought for long walks; ct() goes on as an established
+//                                    connection, what else is missing is left out
+//
+// Counts of instructions: valgrind --tool=callgrind --toggle-collect='weft::process(*'.
+#include "base/check.hh"
+#include "control/language/language.hh"
+#include "pipeline/process.hh"
+#include "pipeline/story.hh"
+#include "pipeline/tables.hh"
+#include "tests/oracle/ovs_import.hh"
+#include "tests/oracle/packets.hh"
+#include "tests/support/manual_reclaimer.hh"
+#include "tests/support/packets.hh"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <x86intrin.h>
+
+namespace weft {
+namespace {
+
+using oracle::Random;
+
+constexpr std::uint32_t ovn_ports = 20;
+constexpr std::size_t rounds = 21; // of which the median is told
+
+/// A switch of one bridge, one worker's pipeline and the bursts that it runs.
+struct Bench {
+    test::ManualReclaimer reclaimer;
+    Tables tables{TableLimits{}, 1, reclaimer, 1};
+    PipelineWorker worker{tables.worker_counters(0)};
+    std::unique_ptr<Burst> burst{new Burst};
+    std::unique_ptr<Story> story{new Story};
+    BridgeId bridge = *tables.bridge_id("main");
+    std::vector<test::OwnedPacket> packets;
+    std::vector<PortId> ingress; // of each 32 packets
+
+    PortId port(const std::string& name, PortNumber number) {
+        const PortId id = *tables.port_id(bridge, name);
+        tables.set_port(id, {.number = number});
+        tables.set_link(id, true);
+        return id;
+    }
+    void
+    rule(std::uint32_t table, std::uint32_t priority, const Match& match, const Actions& actions) {
+        check(tables
+                  .insert_rule(
+                      {.table = *tables.table_id(bridge, table),
+                       .priority = priority,
+                       .match = match,
+                       .actions = actions}
+                  )
+                  .has_value());
+    }
+    void run(std::size_t first) noexcept {
+        burst->count = burst_max;
+        burst->bridge = bridge;
+        burst->ingress = ingress[first / burst_max];
+        for (std::size_t lane = 0; lane < burst_max; ++lane)
+            burst->packet[lane] = packets[first + lane].packet;
+        const std::uint64_t start = __rdtsc();
+        process(*burst, tables.world(), worker);
+        cycles += __rdtsc() - start;
+    }
+    /// The lookups of one packet's walk.
+    std::size_t lookups_of(test::OwnedPacket& packet, PortId from) {
+        burst->count = 1;
+        burst->bridge = bridge;
+        burst->ingress = from;
+        burst->packet[0] = packet.packet;
+        story->count = 0;
+        worker.story = story.get();
+        process(*burst, tables.world(), worker);
+        worker.story = nullptr;
+        return static_cast<std::size_t>(std::count_if(
+            story->step.begin(),
+            story->step.begin() + story->count,
+            [](const StoryStep& step) {
+                return step.what == StoryStep::What::lookup || step.what == StoryStep::What::miss;
+            }
+        ));
+    }
+    std::uint64_t cycles = 0;
+
+    void report(const char* name, std::size_t bursts) {
+        std::size_t lookups = 0, outputs = 0, steps = 0;
+        for (std::size_t i = 0; i < packets.size(); ++i) {
+            lookups += lookups_of(packets[i], ingress[i / burst_max]);
+            outputs += burst->effects.used;
+            steps += story->count;
+        }
+        std::vector<double> per_packet;
+        for (std::size_t round = 0; round < rounds; ++round) {
+            cycles = 0;
+            for (std::size_t i = 0; i < bursts; ++i)
+                run(i % (packets.size() / burst_max) * burst_max);
+            per_packet.push_back(
+                static_cast<double>(cycles) / static_cast<double>(bursts * burst_max)
+            );
+        }
+        std::sort(per_packet.begin(), per_packet.end());
+        const auto count = static_cast<double>(packets.size());
+        const double each = static_cast<double>(lookups) / count;
+        std::printf(
+            "%s: %.1f lookups, %.1f steps, %.2f effects a packet; min / median / max %.1f / %.1f / "
+            "%.1f cycles a packet, %.1f a lookup\n",
+            name,
+            each,
+            static_cast<double>(steps) / count,
+            static_cast<double>(outputs) / count,
+            per_packet.front(),
+            per_packet[rounds / 2],
+            per_packet.back(),
+            per_packet[rounds / 2] / each
+        );
+    }
+};
+
+std::string mac(std::uint64_t number) {
+    std::array<char, 18> text;
+    std::snprintf(
+        text.data(),
+        text.size(),
+        "02:00:00:%02x:%02x:%02x",
+        static_cast<unsigned>(number >> 16 & 255),
+        static_cast<unsigned>(number >> 8 & 255),
+        static_cast<unsigned>(number & 255)
+    );
+    return text.data();
+}
+
+void l2(std::size_t macs, std::size_t bursts) {
+    Bench bench;
+    const PortId in = bench.port("in", PortNumber{1});
+    bench.port("out", PortNumber{2});
+    const Actions out = *parse_actions("output(\"out\");");
+    for (std::size_t k = 0; k < macs; ++k)
+        bench.rule(0, 100, *parse_match("eth.dst == " + mac(0x10'0000 + k)), out);
+    bench.tables.commit();
+    Random random{1};
+    for (std::size_t i = 0; i < 4'096; ++i) {
+        test::PacketSpec spec = test::udp("10.0.0.1:5 > 10.0.0.2:53");
+        spec.eth("02:00:00:00:00:01 > " + mac(0x10'0000 + oracle::below(random, macs))).size(60);
+        bench.packets.emplace_back(spec);
+    }
+    bench.ingress.assign(bench.packets.size() / burst_max, in);
+    bench.report(("l2 " + std::to_string(macs) + " MACs").c_str(), bursts);
+}
+
+/// Without what this build does not do. ct(next=t) becomes a call of t with ct.est and ct.trk set.
+Actions without_unsupported(const Actions& actions) {
+    constexpr std::uint64_t established_tracked = 0x22;
+    Actions kept;
+    for (const Action& action : actions) {
+        if (const auto* ct = std::get_if<action::Ct>(&action.of)) {
+            if (ct->next) {
+                kept.push_back({action::Set{
+                    whole(info(FieldId::ct_state)), U128{established_tracked}, {}}});
+                kept.push_back({action::Call{*ct->next}});
+            }
+        } else if (const auto* clone = std::get_if<action::Clone>(&action.of)) {
+            kept.push_back({action::Clone{without_unsupported(clone->body)}});
+        } else if (const auto* controller = std::get_if<action::Controller>(&action.of)) {
+            action::Controller plain = *controller;
+            plain.pause = false;
+            plain.meter = 0;
+            kept.push_back({plain});
+        } else if (!std::holds_alternative<action::CtClear>(action.of) && !std::holds_alternative<action::Learn>(action.of) &&
+                   !std::holds_alternative<action::Meter>(action.of) && !std::holds_alternative<action::Sample>(action.of) &&
+                   !std::holds_alternative<action::SetQueue>(action.of) && !std::holds_alternative<action::Bundle>(action.of)) {
+            kept.push_back(action);
+        }
+    }
+    return kept;
+}
+
+/// Looks for a packet with a long walk: changes one field at a time and keeps what does not shorten
+/// it.
+std::pair<FlowKey, std::size_t>
+climb(Bench& bench, Random& random, const oracle::Values& values, const Term& near, PortId from) {
+    constexpr std::size_t changes = 300;
+    const auto fields = all_fields();
+    FlowKey best = oracle::random_key(random, values, near);
+    std::size_t longest = 0;
+    for (std::size_t i = 0; i < changes; ++i) {
+        FlowKey key = best;
+        for (std::size_t more = 0; more < 1 + i % 3; ++more) {
+            const FieldInfo& field = fields[oracle::below(random, fields.size())];
+            if (oracle::is_header_field(field.id) && !field.is_view() &&
+                field.id != FieldId::shape && key.is(field.requires_shape))
+                set(key, field, values.some(random, field), low_bits(field.bits));
+        }
+        test::OwnedPacket packet{oracle::packet_bytes(key, 20)};
+        const std::size_t lookups = bench.lookups_of(packet, from);
+        if (lookups >= longest) {
+            longest = lookups;
+            best = key;
+        }
+    }
+    return {best, longest};
+}
+
+void ovn(std::size_t bursts) {
+    const std::string text = oracle::recorded_ovn("flows-dump.txt");
+    if (text.empty()) {
+        std::puts("ovn: the recorded flows are not here");
+        return;
+    }
+    Bench bench;
+    std::vector<PortId> ports;
+    for (std::uint32_t number = 1; number <= ovn_ports; ++number)
+        ports.push_back(bench.port("p" + std::to_string(number), PortNumber{number}));
+    bench.tables.set_bridge(
+        bench.bridge, {.reserved_multicast = ReservedMulticast::pass, .learning = false}
+    );
+    const auto groups = *oracle::import_groups(oracle::recorded_ovn("groups.txt"));
+    for (const oracle::ImportedGroup& group : groups) {
+        GroupSettings settings = group.settings;
+        for (BucketSettings& bucket : settings.buckets)
+            bucket.actions = without_unsupported(bucket.actions);
+        bench.tables.set_group(
+            bench.bridge, *bench.tables.group_id(bench.bridge, group.number), settings
+        );
+    }
+    oracle::Values values;
+    std::vector<Term> entries;
+    const auto flows = *oracle::import_flows(text);
+    for (const oracle::ImportedFlow& flow : flows) {
+        values.add(flow.match);
+        bench.rule(flow.table, flow.priority, flow.match, without_unsupported(flow.actions));
+        if (flow.table == 8)
+            entries.push_back(flow.match.terms[0]);
+    }
+    bench.tables.commit();
+
+    Random random{7};
+    std::vector<std::vector<std::pair<std::size_t, FlowKey>>> found(ovn_ports);
+    for (std::size_t i = 0; i < 40 * ovn_ports; ++i) {
+        const std::size_t port = i % ovn_ports;
+        const auto [key, lookups] = climb(
+            bench, random, values, entries[oracle::below(random, entries.size())], ports[port]
+        );
+        found[port].push_back({lookups, key});
+    }
+    for (std::size_t port = 0; port < ovn_ports; ++port) {
+        std::sort(found[port].begin(), found[port].end(), [](const auto& a, const auto& b) {
+            return a.first > b.first;
+        });
+        if (found[port].front().first < 30) // a port without a way in
+            continue;
+        bench.ingress.push_back(ports[port]);
+        for (std::size_t i = 0; i < burst_max; ++i)
+            bench.packets.emplace_back(oracle::packet_bytes(found[port][i].second, 20));
+    }
+    bench.report("ovn", bursts);
+}
+
+} // namespace
+} // namespace weft
+
+int main(int argc, char** argv) {
+    const std::string_view what = argc > 1 ? argv[1] : "";
+    const auto number = [&](int at, std::size_t otherwise) {
+        return argc > at ? std::strtoull(argv[at], nullptr, 10) : otherwise;
+    };
+    if (what == "l2" || what.empty())
+        weft::l2(number(2, 1'000), number(3, 20'000));
+    if (what == "ovn" || what.empty())
+        weft::ovn(number(2, 500));
+    return 0;
+}
