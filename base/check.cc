@@ -5,8 +5,8 @@
 
 namespace weft {
 
-void check_failed(const char* condition, const char* file, int line) noexcept {
-    std::fprintf(stderr, "%s:%d: bug: check(%s) failed\n", file, line, condition);
+void check_failed(const char* function, const char* file, int line) noexcept {
+    std::fprintf(stderr, "%s:%d: bug: check failed in %s\n", file, line, function);
     std::abort();
 }
 

@@ -18,6 +18,8 @@ enum class BridgeId : std::uint16_t { main = 0 };
 /// A group's place in the switch, dense, given to a (bridge, number) pair when it is first
 /// mentioned.
 enum class GroupId : std::uint32_t { none = 0xffff'ffff };
+/// A meter's place in the switch, likewise.
+enum class MeterId : std::uint32_t { none = 0xffff'ffff };
 /// A table's place in the switch, dense, given to a (bridge, number) pair when it is first
 /// mentioned.
 enum class TableId : std::uint32_t { none = 0xffff'ffff };

@@ -1,29 +1,43 @@
 // What tables look at: a packet's fields as words of host-order bits.
 //
-//   word  63            48 47           32 31           16 15            0
-//    0   | shape          | eth.type      | inport                        |  line 0: a simple
-//    switch reads no further 1   | eth.dst                                        | vlan.tci | 2 |
-//    eth.src                                        | vlan1.tci      | 3   | ip4.src  (arp.spa) |
-//    ip4.dst  (arp.tpa)            | 4   | proto | ttl   | tos   | frag   | l4.src  (1)    | l4.dst
-//    (1)   | 5   | tcp.flags      | ct.state      | ip6.label                     | 6   | metadata
-//    | 7   | pkt.mark                       | ct_mark                        | 8   | reg0 | reg1 |
-//    line 1: registers, up to
-//   15   | reg14                          | reg15                          |
-//   16,17  ip6.src        18,19  ip6.dst        20,21  nd.target               line 2
-//   22   | nd.sll  (arp.sha)                              | ct_zone        |
-//   23   | nd.tll  (arp.tha)                              | -              |
-//   24     tun_id                                                              line 3: tunnels and
-//   connections 25   | conj_id                        | outport                        | 26,27
-//   ct_label       28,29  tun_ipv6_src   30,31  tun_ipv6_dst 32   | tun_src | tun_dst |  line 4 33
-//   | tun_flags      | tun_gbp_id    | gbp_flags| ttl | tos   | -      | 34   | nd_reserved |
-//   nd_options_type | -            | 35   | ct_nw_src                      | ct_nw_dst | 36   |
-//   ct_tp_src      | ct_tp_dst     | ct_nw_proto | -                | 37   | skb_priority | queue |
-//   38,39  ct_ipv6_src    40,41  ct_ipv6_dst    42,43  -
-//   44..55 tun_metadata0 .. tun_metadata5, 128 bits each
+// clang-format off
+//  word   63              47              31              15             0
+//      0  | shape         | eth.type      | inport                        |  line 0: all that a
+//      1  | eth.dst                                       | vlan.tci      |  simple switch reads
+//      2  | eth.src                                       | vlan1.tci     |
+//      3  | ip4.src  (arp.spa)            | ip4.dst  (arp.tpa)            |
+//      4  | proto | ttl   | tos   | frag  | l4.src  (1)   | l4.dst  (1)   |
+//      5  | tcp.flags     | ct_state      | ip6.label                     |
+//      6  | metadata                                                      |
+//      7  | pkt.mark                      | ct_mark                       |
+//      8  | reg0                          | reg1                          |  line 1: registers
+//   9-15  | reg2 to reg15, two a word
+//  16,17  | ip6.src                                                          line 2
+//  18,19  | ip6.dst
+//  20,21  | nd.target
+//     22  | nd.sll  (arp.sha)                             | ct_zone       |
+//     23  | nd.tll  (arp.tha)                             | -             |
+//     24  | tun_id                                                        |  line 3: tunnels and
+//     25  | conj_id                       | outport                       |  connections
+//  26,27  | ct_label
+//  28,29  | tun_ipv6_src
+//  30,31  | tun_ipv6_dst
+//     32  | tun_src                       | tun_dst                       |  line 4
+//     33  | tun_flags     | tun_gbp_id    | (2)   | ttl   | tos   | -     |
+//     34  | nd_reserved                   | -     | (3)   | -             |
+//     35  | ct_nw_src                     | ct_nw_dst                     |
+//     36  | ct_tp_src     | ct_tp_dst     | (4)   | -                     |
+//     37  | skb_priority                  | queue                         |
+//  38,39  | ct_ipv6_src
+//  40,41  | ct_ipv6_dst                                                      line 5
+//  42,43  | -
+//  44-47  | tun_metadata0, tun_metadata1, 128 bits each
+//  48-55  | tun_metadata2 to tun_metadata5                                   line 6
+// clang-format on
 //
 // (1) ICMP type and code, ARP operation (in l4.src) share the ports' place: the shape says which of
-// them is there. A field of 128 bits takes two words, the high one first, so reg0..3 read as one
-// number are xxreg0.
+// them is there. (2) tun_gbp_flags. (3) nd_options_type. (4) ct_nw_proto. A field of 128 bits takes
+// two words, the high one first, so reg0..3 read as one number are xxreg0.
 //
 // Invariants: (1) a field whose shape bits are not set is zero; (2) words outside the depth that
 // the tables read (pipeline/, Depth) are not initialised and nobody reads them; (3) two packets

@@ -97,6 +97,7 @@ void Switch::answer(const To& to, const control::Hello& request) {
     limits["rules"] = config_.tables.rules;
     limits["ports"] = config_.tables.ports;
     limits["groups"] = config_.tables.groups;
+    limits["meters"] = config_.tables.meters;
     limits["tables"] = config_.tables.tables;
     limits["bridges"] = config_.tables.bridges;
     limits["macs_per_bridge"] = config_.tables.macs_per_bridge;
@@ -104,6 +105,7 @@ void Switch::answer(const To& to, const control::Hello& request) {
     limits["page_rows"] = page_rows_max;
     limits["terms"] = match_terms_max;
     limits["text_bytes"] = text_bytes_max;
+    limits["transaction_terms"] = config_.transaction_terms_max;
     limits["name_bytes"] = name_bytes_max;
     limits["ids"] = AcceptedIds::ids_max;
     ports_.for_each([&](PortId port) { *hello.add_ports() = ports_.status(port); });

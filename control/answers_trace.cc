@@ -129,13 +129,18 @@ private:
         made.set_table(tables_.table_number(table));
     }
     static std::string table_text(const Tables& tables, TableId table) {
-        return table == TableId::none ? "no such table"
+        return table == TableId::none ? "a table"
                                       : "table " + std::to_string(tables.table_number(table));
     }
     void miss(const StoryStep& step) {
-        ended_ = Drop::no_match;
+        ended_ = step.reason;
+        const bool exists = step.reason != Drop::no_such_table;
         place(
-            add(step, "table", table_text(tables_, step.table) + ": no rule matches"), step.table
+            add(step,
+                "table",
+                table_text(tables_, step.table) +
+                    (exists ? ": no rule matches" : ": does not exist")),
+            step.table
         );
     }
     void lookup(const StoryStep& step) {
@@ -231,6 +236,7 @@ private:
             return "controller();";
         case Kind::check_larger:
             return slice(op.a) + " = check_pkt_larger(" + std::to_string(op.arg) + ");";
+        case Kind::meter:
         case Kind::unsupported:
             return "an action that this build does not carry out";
         case Kind::set_low:

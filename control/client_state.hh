@@ -20,6 +20,7 @@ struct Switch::Parts {
     std::vector<PreparedOp> ops;
     std::uint32_t op_count = 0; // of all parts so far, those that were refused among them
     std::size_t bytes = 0;
+    std::size_t terms = 0;      // of all matches
     std::uint64_t content = 0;  // hash of all that was asked
     std::optional<Fault> fault; // the first; judged at the last part
     // the part being prepared

@@ -208,6 +208,7 @@ Result<void> Reader::read_limits(const toml::node& node) {
         "limits",
         {number("ports", limits.ports, 1, 1'000'000),
          number("groups", limits.groups, 1, 16'000'000),
+         number("meters", limits.meters, 1, 16'000'000),
          number("tables", limits.tables, 1, 1'000'000),
          number("bridges", limits.bridges, 1, 65'535),
          number("rules", limits.rules, 1, 1'000'000'000),
@@ -440,6 +441,18 @@ Result<void> set_port_options(std::string_view text, std::vector<ConfigRow>& row
     return {};
 }
 
+void make_standalone(std::vector<ConfigRow>& rows) {
+    auto row = std::ranges::find_if(rows, [](const ConfigRow& each) {
+        return each.op.has_bridge() && each.op.bridge().name() == "main";
+    });
+    if (row == rows.end()) {
+        row = rows.insert(rows.end(), {.op = {}, .where = "--standalone"});
+        row->op.set_weight(1);
+        row->op.mutable_bridge()->set_name("main");
+    }
+    row->op.mutable_bridge()->set_standalone(true);
+}
+
 void put_in_order(std::vector<ConfigRow>& rows) {
     constexpr control::Op::RowCase order[] = {
         control::Op::kBridge,
@@ -478,6 +491,7 @@ std::vector<std::string> needs_restart(const Config& running, const Config& want
                                ) { compare_numbers("limits." + std::string{key}, before, after); };
     compare_limit("ports", running.limits.ports, wanted.limits.ports);
     compare_limit("groups", running.limits.groups, wanted.limits.groups);
+    compare_limit("meters", running.limits.meters, wanted.limits.meters);
     compare_limit("tables", running.limits.tables, wanted.limits.tables);
     compare_limit("bridges", running.limits.bridges, wanted.limits.bridges);
     compare_limit("rules", running.limits.rules, wanted.limits.rules);

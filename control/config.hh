@@ -57,6 +57,9 @@ Result<ConfigRow> port_row(std::string_view text);
 /// value being set to true, one that may stand several times being added to.
 Result<void> set_port_options(std::string_view text, std::vector<ConfigRow>& rows);
 
+/// Says `standalone` in the row of bridge main, which is added where there is none.
+void make_standalone(std::vector<ConfigRow>& rows);
+
 /// Ports before what mentions them, so that they get their numbers in the order in which they are
 /// written.
 void put_in_order(std::vector<ConfigRow>& rows);

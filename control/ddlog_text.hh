@@ -12,8 +12,7 @@ namespace weft {
 /// Reads records with weights, one a line, under optional headers:
 ///
 ///     Flow:
-///     Flow{.table = 0, .priority = 100, .match_ = "ip4.dst == 10.0.0.1", .actions =
-///     "output(\"p1\");"}: +1
+///     Flow{.priority = 100, .match_ = "ip4.dst == 10.0.0.1", .actions = "drop;"}: +1
 ///
 /// Relation and field names map to ours whatever their case and underscores (`match_`,
 /// `idleTimeoutS`); a module path in front of a name is dropped; fields may stand by position

@@ -145,6 +145,9 @@ Result<Lowering::Made> Lowering::make(RowChange& change, Generation generation) 
     } else if (op.row.relation == Relation::group) {
         if (const auto group = tables_.group_id(*bridge, key.number); !group)
             return tl::unexpected{group.error()};
+    } else if (op.row.relation == Relation::meter) {
+        if (const auto meter = tables_.meter_id(*bridge, key.number); !meter)
+            return tl::unexpected{meter.error()};
     } else if (op.row.relation == Relation::flow) {
         const auto rule = insert_rule(*made.row, *made.meaning);
         if (!rule)
@@ -224,9 +227,14 @@ void Lowering::lower(const Row& row, const Meaning* meaning) {
     case Relation::group:
         lower_group(row, *meaning);
         break;
+    case Relation::meter: {
+        const KeyView key = key_view(row.relation, row.key());
+        const BridgeId bridge = known(tables_.bridge_id(bridge_shown(key.bridge)));
+        tables_.set_meter(known(tables_.meter_id(bridge, key.number)));
+        break;
+    }
     case Relation::port: // lower_ports(), when all of them are known
     case Relation::flow:
-    case Relation::meter: // this build has none: packets that reach one drop as unsupported_action
     case Relation::count_:
         break;
     }
@@ -248,8 +256,10 @@ void Lowering::unlower(const Row& row) {
     case Relation::group:
         tables_.erase_group(known(tables_.group_id(bridge, key.number)));
         break;
-    case Relation::flow:
     case Relation::meter:
+        tables_.erase_meter(known(tables_.meter_id(bridge, key.number)));
+        break;
+    case Relation::flow:
     case Relation::count_:
         break;
     }
@@ -259,6 +269,7 @@ void Lowering::lower_bridge(std::string_view bridge) {
     const control::Bridge row = bridge_row(bridge);
     BridgeSettings settings;
     settings.learning = !row.learning_off();
+    settings.standalone = row.standalone();
     if (row.reserved_multicast() == "pass")
         settings.reserved_multicast = ReservedMulticast::pass;
     else if (row.reserved_multicast() == "punt")

@@ -42,6 +42,11 @@ void declare(CLI::App& app, Options& options) {
            "--memory-mb", options.memory_mb, "for packets; as much as needed where not given"
     )
         ->check(CLI::Range(0, 1'048'576));
+    app.add_flag(
+        "--standalone",
+        options.standalone,
+        "bridge main is a learning switch as long as its table 0 holds no flow"
+    );
     take(app, "--node", options.node, "this switch's name; the host's where not given");
     app.add_option(
         "--init", options.init_file, "JSON-lines requests, applied before the first packet"
@@ -126,6 +131,8 @@ Result<Config> configure(const Options& options) {
     for (const std::string& option : options.port_options)
         if (auto set = set_port_options(option, config.rows); !set)
             return tl::unexpected{set.error()};
+    if (options.standalone)
+        make_standalone(config.rows);
     put_in_order(config.rows);
     if (config.socket.empty()) {
         auto socket = default_socket_to_open();

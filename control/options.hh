@@ -19,6 +19,7 @@ struct Options {
     std::string init_file;
     bool exit_when_idle = false;
     bool manual_clock = false;
+    bool standalone = false;
     std::vector<std::string> ports;        // NAME=DEVARGS
     std::vector<std::string> port_options; // NAME:FIELD[=VALUE][,...]
     std::optional<std::string> node, socket, cores, log_level;

@@ -39,6 +39,8 @@ struct SwitchConfig {
         2'048; // ops of a large transaction that are prepared before others get their turn
     std::size_t ops_max = 1'048'576; // of one transaction, all parts together
     std::size_t transaction_bytes_max = std::size_t{256} << 20; // of rows of one transaction
+    std::size_t transaction_terms_max =
+        std::size_t{4} << 20; // of all matches in one transaction: a short text may have 4,096
     std::size_t waiting_max = 1'024; // requests of one session behind its large transaction
     std::function<void(Severity, std::string_view)>
         log{}; // audit lines and warnings; none: nowhere

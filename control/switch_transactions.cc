@@ -1,5 +1,5 @@
 // Transactions: put together from parts and slices, judged, made one generation.
-#include "base/check.hh" // last: its macro is a name that libraries use
+#include "base/check.hh"
 #include "control/client_state.hh"
 
 #include <bit>
@@ -97,6 +97,16 @@ bool Switch::prepare_slice(Client& client) {
                     std::to_string(config_.transaction_bytes_max) + " bytes of rows"
             );
         } else if (auto prepared = prepare(op, number, parts.scope, memo_)) {
+            if (const auto& meaning = prepared->row.meaning)
+                parts.terms += meaning->match.terms.size();
+            if (parts.terms > config_.transaction_terms_max) {
+                parts.fault = fault_of(
+                    "too_many_terms",
+                    "the matches of transaction " + quoted(parts.id) + " have more than " +
+                        std::to_string(config_.transaction_terms_max) + " terms together"
+                );
+                parts.fault->op = number;
+            }
             if (number >= meanings_max)
                 prepared->row.meaning.reset();
             parts.bytes += sizeof(PreparedOp) + prepared->row.bytes.size();

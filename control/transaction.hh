@@ -80,11 +80,12 @@ struct NetChange {
 /// -old of the row that stands. A row whose weights come to more than zero is asserted by the
 /// owner, less: withdrawn. Withdrawing what the owner does not hold changes nothing; so does
 /// asserting what it holds.
+// clang-format off
 ///   key_conflict   two rows of one key would stand, or a row stands, held by this owner, and
-///   neither leaves nor is it the row
-///                  that the op names
-///   conflict       another owner holds the key with another value, or the same row in another
-///   scope stale_version  the version is not newer than that of the row that stands or stood there
+///                  neither leaves nor is it the row that the op names
+///   conflict       another owner holds the key with another value, or the same row in another scope
+///   stale_version  the version is not newer than that of the row that stands or stood there
+// clang-format on
 Judged<NetChange> consolidate(const RowStore& rows, TransactionInput& input);
 
 } // namespace weft

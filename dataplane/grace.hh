@@ -15,12 +15,17 @@ struct rte_rcu_qsbr;
 
 namespace weft {
 
-/// Of the control thread. In order: | waits for workers: (token, free) ... | waits for their
-/// reports: (counts, frees) ... |
+/// Of the control thread. What is to be freed moves through three queues, in order:
+///
+// clang-format off
+///   fresh_ --release()--> retired_ --workers passed--> passed_ --their reports are read--> freed
+///                         (token, free)                (counts, frees)
+// clang-format on
 class Grace {
 public:
     explicit Grace(rte_rcu_qsbr* qsbr) noexcept : qsbr_{qsbr} {}
 
+    rte_rcu_qsbr* qsbr() const noexcept { return qsbr_; }
     /// `free` runs in some later release() or release_all(), in the order of the calls. Its grace
     /// period begins in the next release(), when the writer has published what it was doing.
     void retire(std::function<void()> free);

@@ -1,8 +1,11 @@
 #include "dataplane/pool.hh"
 
+#include "dataplane/grace.hh"
+
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_rcu_qsbr.h>
 
 #include <algorithm>
 #include <atomic>
@@ -48,16 +51,18 @@ PoolGraveyard::~PoolGraveyard() {
 
 void PoolGraveyard::bury(rte_mempool* pool) {
     if (pool != nullptr)
-        pools_.push_back({pool, false});
+        pools_.push_back({pool, false, 0});
 }
 
 void PoolGraveyard::sweep() {
-    // Twice in a row: one counting may meet packets between a cache and the pool.
+    // Twice: one counting may meet packets between a cache and the pool.
     for (Grave& grave : pools_) {
         const bool full = rte_mempool_avail_count(grave.pool) == grave.pool->size;
-        if (full && grave.was_full) {
+        if (full && grave.was_full && (qsbr_ == nullptr || has_passed(qsbr_, grave.token))) {
             rte_mempool_free(grave.pool);
             grave.pool = nullptr;
+        } else if (full && !grave.was_full && qsbr_ != nullptr) {
+            grave.token = rte_rcu_qsbr_start(qsbr_);
         }
         grave.was_full = full;
     }

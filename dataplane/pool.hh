@@ -10,6 +10,7 @@
 #include <vector>
 
 struct rte_mempool;
+struct rte_rcu_qsbr;
 
 namespace weft {
 
@@ -41,13 +42,16 @@ inline constexpr unsigned pool_cache = 256;
 Result<rte_mempool*> make_pool(const PoolSize& size, int numa_node);
 
 /// Pools whose packets may still be on their way through rings, queues and records of others: freed
-/// when all have come home. One thread at a time.
+/// when all have come home and every worker has passed since, because a worker counts a buffer into
+/// its cache before it writes it there. One thread at a time.
 class PoolGraveyard {
 public:
+    /// `qsbr`: of the workers; nullptr where none can have had a packet.
+    explicit PoolGraveyard(rte_rcu_qsbr* qsbr = nullptr) noexcept : qsbr_{qsbr} {}
     /// Frees what is left: by then nobody may hold a packet.
     ~PoolGraveyard();
     void bury(rte_mempool* pool);
-    /// Frees pools that were full at this call and the one before.
+    /// Frees pools that are full and were full at an earlier call, before a grace period.
     void sweep();
     bool empty() const noexcept { return pools_.empty(); }
 
@@ -55,7 +59,9 @@ private:
     struct Grave {
         rte_mempool* pool;
         bool was_full;
+        std::uint64_t token; // since it was full
     };
+    rte_rcu_qsbr* qsbr_;
     std::vector<Grave> pools_;
 };
 

@@ -46,7 +46,9 @@ public:
         bool huge_pages;
         std::function<void(DataplaneEvent)> tell;
     };
-    explicit PortKeeper(Around around) : around_{std::move(around)} {}
+    explicit PortKeeper(Around around)
+        : around_{std::move(around)},
+          graveyard_{std::make_shared<PoolGraveyard>(around_.grace.qsbr())} {}
 
     void open(PortId port, std::string name, PortDevice device);
     void close(PortId port);
@@ -103,7 +105,7 @@ private:
     std::map<PortId, Entry> entries_;
     std::vector<HandedOutcome> settled_; // by worker, of ports that are gone
     /// The helper thread's.
-    std::shared_ptr<PoolGraveyard> graveyard_ = std::make_shared<PoolGraveyard>();
+    std::shared_ptr<PoolGraveyard> graveyard_;
 };
 
 } // namespace weft

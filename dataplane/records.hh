@@ -8,16 +8,11 @@
 #include "pipeline/burst.hh"
 #include "pipeline/story.hh"
 
+#include <boost/lockfree/spsc_queue.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-// Boost has functions of that name, and this header may come after ours.
-#pragma push_macro("check")
-#undef check
-#include <boost/lockfree/spsc_queue.hpp>
-#pragma pop_macro("check")
 
 struct rte_mbuf;
 

@@ -232,7 +232,9 @@ private:
     }
     void add(const Action& action, const action::Controller& to) {
         last_is_ours_ = false;
-        if (to.pause || to.meter != 0)
+        if (to.meter != 0)
+            return metered(action, to.meter);
+        if (to.pause)
             return unsupported(action);
         emit(
             {.kind = Op::Kind::controller, .arg = static_cast<std::uint32_t>(details_.punts.size())}
@@ -254,12 +256,21 @@ private:
         last_is_ours_ = false;
         set_bits(whole(info(FieldId::queue)), U128{set.queue});
     }
+    void add(const Action& action, const action::Meter& of) {
+        last_is_ours_ = false;
+        metered(action, of.meter);
+    }
+    void metered(const Action& action, std::uint32_t meter) {
+        unsupported(action);
+        ops_.back().kind = Op::Kind::meter;
+        ops_.back().arg = static_cast<std::uint32_t>(names_.meter(bridge_, meter));
+    }
     void add(const Action&, const action::Conjunction& of) {
         details_.conjunctions.push_back({of.id, static_cast<std::uint8_t>(of.clause - 1), of.count}
         );
     }
     template <class Other>
-    void add(const Action& action, const Other&) { // ct, ct_clear, meter, learn, sample, bundle
+    void add(const Action& action, const Other&) { // ct, ct_clear, learn, sample, bundle
         last_is_ours_ = false;
         unsupported(action);
     }

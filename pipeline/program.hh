@@ -39,6 +39,7 @@ struct Op {
         group,        // arg: GroupId; a: its number
         controller,   // arg: index into the program's punts
         check_larger, // arg: bytes; a: FieldSlice of one bit
+        meter,        // arg: MeterId; a as below: not carried out yet, and may not be there
         unsupported,  // a: index into the program's names
     };
     Kind kind{};
@@ -125,6 +126,7 @@ public:
     virtual PortNumber number_of(BridgeId bridge, const std::string& name) = 0;
     virtual TableId table(BridgeId bridge, std::uint32_t number) = 0;
     virtual GroupId group(BridgeId bridge, std::uint32_t number) = 0;
+    virtual MeterId meter(BridgeId bridge, std::uint32_t number) = 0;
 };
 
 /// Never fails: what this build does not do becomes Op::Kind::unsupported.

@@ -29,7 +29,7 @@ struct StoryStep {
         end
     };
     What what{};
-    Drop reason = Drop::none;
+    Drop reason = Drop::none;      // drop; miss: what the packet drops as if nothing else is said
     std::uint8_t depth = 0;        // of calls, clones, groups and patch ports
     TableId table = TableId::none; // lookup, miss
     const Rule* rule = nullptr;    // lookup: what was hit. Alive until the story was read (control

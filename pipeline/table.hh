@@ -20,6 +20,7 @@ public:
     std::uint32_t number = 0;
     const TupleSpace* rules = nullptr;
     const Program* miss = nullptr; // nullptr: drop as no_match
+    bool exists = true; // a row names its number, or packets start in it: its number is 0
     bool counters = true;
     bool has_conjunctions = false; // since some commit: lookups take the slower way
 
@@ -55,6 +56,9 @@ struct Group {
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;
 };
+
+/// That a meter is there. What it measures comes with the action that this build does not do yet.
+struct Meter {};
 
 /// The bucket that a select or fast_failover group takes for this key, the first of an indirect
 /// one; nothing where none is live.

@@ -88,6 +88,7 @@ struct BridgeState {
     std::map<PortNumber, PortId> present;
     std::unordered_map<std::uint32_t, TableId> table_of;
     std::unordered_map<std::uint32_t, GroupId> group_of;
+    std::unordered_map<std::uint32_t, MeterId> meter_of;
     bool dirty = true;
 };
 
@@ -100,6 +101,7 @@ struct Tables::State final : Names {
           hash_key{key},
           table_views{to},
           group_views{to},
+          meter_views{to},
           port_views{to},
           bridge_views{to},
           link_up{std::make_unique<std::atomic<std::uint8_t>[]>(of.ports + 1)} {
@@ -124,14 +126,20 @@ struct Tables::State final : Names {
         return mention_group(bridge, number).value_or(GroupId::none);
     }
 
+    MeterId meter(BridgeId bridge, std::uint32_t number) override {
+        return mention_meter(bridge, number).value_or(MeterId::none);
+    }
+
     std::optional<PortId> mention_port(BridgeId bridge, std::string_view name);
     std::optional<TableId> mention_table(BridgeId bridge, std::uint32_t number);
     std::optional<GroupId> mention_group(BridgeId bridge, std::uint32_t number);
+    std::optional<MeterId> mention_meter(BridgeId bridge, std::uint32_t number);
     PortNumber lowest_free(const BridgeState& bridge) const;
 
     void count_words(const Program& program, WordMask mask_words, std::uint16_t shapes, int by);
     CounterId take_counter();
     void bury(Rule* rule);
+    const Actions* miss_of(const TableState& table) const;
     void refresh_views();
     void touch(TableId id);
     Depth depth() const;
@@ -146,7 +154,8 @@ struct Tables::State final : Names {
 
     std::vector<PortState> ports;
     std::deque<TableState> tables; // compiling actions mentions more of them while one is at hand
-    std::vector<std::pair<BridgeId, std::uint32_t>> groups;
+    std::uint32_t groups = 0;
+    std::uint32_t meters = 0;
     std::deque<BridgeState> bridges;
     std::unordered_map<std::string, BridgeId> bridge_of;
     std::vector<TableId> dirty_tables;
@@ -156,6 +165,7 @@ struct Tables::State final : Names {
 
     PagedArrayWriter<Table> table_views;
     PagedArrayWriter<Group> group_views;
+    PagedArrayWriter<Meter> meter_views;
     PagedArrayWriter<PortView> port_views;
     PagedArrayWriter<BridgeView> bridge_views;
     std::unique_ptr<std::atomic<std::uint8_t>[]> link_up;
@@ -218,11 +228,21 @@ std::optional<GroupId> Tables::State::mention_group(BridgeId bridge, std::uint32
     BridgeState& of = bridges[index(bridge)];
     if (const auto found = of.group_of.find(number); found != of.group_of.end())
         return found->second;
-    if (groups.size() >= limits.groups)
+    if (groups >= limits.groups)
         return std::nullopt;
-    const auto id = static_cast<GroupId>(groups.size());
-    groups.emplace_back(bridge, number);
+    const auto id = static_cast<GroupId>(groups++);
     of.group_of.emplace(number, id);
+    return id;
+}
+
+std::optional<MeterId> Tables::State::mention_meter(BridgeId bridge, std::uint32_t number) {
+    BridgeState& of = bridges[index(bridge)];
+    if (const auto found = of.meter_of.find(number); found != of.meter_of.end())
+        return found->second;
+    if (meters >= limits.meters)
+        return std::nullopt;
+    const auto id = static_cast<MeterId>(meters++);
+    of.meter_of.emplace(number, id);
     return id;
 }
 
@@ -304,6 +324,16 @@ Result<GroupId> Tables::group_id(BridgeId bridge, std::uint32_t number) {
     );
 }
 
+Result<MeterId> Tables::meter_id(BridgeId bridge, std::uint32_t number) {
+    if (const auto id = state_->mention_meter(bridge, number))
+        return *id;
+    return fail(
+        "too_many_meters",
+        "meter " + std::to_string(number) + ": this switch holds at most " +
+            std::to_string(state_->limits.meters)
+    );
+}
+
 PortNumber Tables::port_number(PortId port) const noexcept {
     return state_->ports[index(port)].number;
 }
@@ -331,7 +361,10 @@ std::optional<PortId> Tables::port_by_number(BridgeId bridge, PortNumber number)
 // -- ports, bridges, tables, groups
 
 void Tables::set_bridge(BridgeId bridge, const BridgeSettings& settings) {
-    state_->bridges[index(bridge)].settings = settings;
+    BridgeState& state = state_->bridges[index(bridge)];
+    if (state.settings.standalone != settings.standalone)
+        state_->dirty_tables.push_back(state.table_of.at(0));
+    state.settings = settings;
     state_->dirty_bridges.push_back(bridge);
 }
 
@@ -428,6 +461,14 @@ void Tables::erase_group(GroupId group) {
     state_->group_views.set(index(group), nullptr);
 }
 
+void Tables::set_meter(MeterId meter) {
+    state_->meter_views.set(index(meter), std::make_unique<Meter>());
+}
+
+void Tables::erase_meter(MeterId meter) {
+    state_->meter_views.set(index(meter), nullptr);
+}
+
 // -- rules
 
 void Tables::State::count_words(
@@ -510,8 +551,9 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
     s.count_words(*program, rule->words, rule->shapes, +1);
     rule->program = std::move(program);
     s.rules += rule->entries.size();
-    ++table.rows;
     s.touch(settings.table);
+    if (++table.rows == 1) // its view says whether it exists
+        s.dirty_tables.push_back(settings.table);
     if (rule->entries.empty())
         s.termless.insert(rule.get());
     return rule.release();
@@ -542,7 +584,8 @@ void Tables::erase_rule(Rule* rule) {
             table.conjunctions.erase(clause.id);
     if (rule->program->conjunctive && table.conjunctions.empty())
         s.dirty_tables.push_back(rule->table);
-    --table.rows;
+    if (--table.rows == 0)
+        s.dirty_tables.push_back(rule->table);
     s.rules -= rule->entries.size();
     s.dead.push_back(rule);
 }
@@ -607,6 +650,15 @@ std::uint64_t Tables::mac_used_ms(BridgeId bridge, std::uint16_t vlan, std::uint
 
 // -- publication
 
+/// What the table does with what it does not know; nullptr: it drops.
+const Actions* Tables::State::miss_of(const TableState& table) const {
+    static const Actions normal{{action::Output{action::Reserved::normal}}};
+    if (table.settings && table.settings->miss)
+        return &*table.settings->miss;
+    const bool standalone = bridges[index(table.bridge)].settings.standalone;
+    return standalone && table.number == 0 && table.rows == 0 ? &normal : nullptr;
+}
+
 void Tables::State::refresh_views() {
     for (std::size_t i = 0; i < dirty_tables.size(); ++i) { // a miss may mention more
         const TableId id = dirty_tables[i];
@@ -617,13 +669,13 @@ void Tables::State::refresh_views() {
         view->number = state.number;
         view->rules = state.rules.get();
         view->has_conjunctions = !state.conjunctions.empty();
-        if (state.settings) {
+        view->exists = state.number == 0 || state.rows != 0 || state.settings;
+        if (state.settings)
             view->counters = state.settings->counters;
-            if (state.settings->miss) {
-                ProgramPtr miss = compile_actions(state.bridge, *state.settings->miss, 0, *this);
-                count_words(*miss, 0, 0, +1);
-                view->miss = miss.release();
-            }
+        if (const Actions* actions = miss_of(state)) {
+            ProgramPtr miss = compile_actions(state.bridge, *actions, 0, *this);
+            count_words(*miss, 0, 0, +1);
+            view->miss = miss.release();
         }
         table_views.set(index(id), std::move(view));
     }
@@ -668,6 +720,7 @@ const World& Tables::commit() {
     world->depth = s.depth();
     world->tables = s.table_views.freeze();
     world->groups = s.group_views.freeze();
+    world->meters = s.meter_views.freeze();
     world->ports = s.port_views.freeze();
     world->bridges = s.bridge_views.freeze();
     world->link_up = s.link_up.get();

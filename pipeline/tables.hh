@@ -28,6 +28,7 @@ class WorkerCounters;
 struct TableLimits {
     std::uint32_t ports = 16'384;
     std::uint32_t groups = 65'536;
+    std::uint32_t meters = 65'536;
     std::uint32_t tables = 16'384;
     std::uint32_t bridges = 256;
     std::uint64_t rules = 8'000'000;
@@ -60,6 +61,8 @@ struct PortSettings {
 struct BridgeSettings {
     ReservedMulticast reserved_multicast = ReservedMulticast::drop;
     bool learning = true;
+    /// While table 0 holds no rule and no miss of its own, its misses are output(normal).
+    bool standalone = false;
 };
 
 struct TableSettings {
@@ -137,6 +140,7 @@ public:
     Result<PortId> port_id(BridgeId bridge, std::string_view name);
     Result<TableId> table_id(BridgeId bridge, std::uint32_t number);
     Result<GroupId> group_id(BridgeId bridge, std::uint32_t number);
+    Result<MeterId> meter_id(BridgeId bridge, std::uint32_t number);
     /// The number that inport and outport hold for this port: given at the first mention, kept
     /// while nobody else claims it by an explicit number. After set_port() it may have changed for
     /// that port, and for `displaced()` ones.
@@ -158,6 +162,9 @@ public:
     void erase_table(TableId table); // its settings; its rules stay
     void set_group(BridgeId bridge, GroupId group, const GroupSettings& settings);
     void erase_group(GroupId group);
+    /// Only that it is there: this build does not measure.
+    void set_meter(MeterId meter);
+    void erase_meter(MeterId meter);
     /// Refuses with `too_many_rules` at the limit. Names in match and actions belong to the table's
     /// bridge. Counters start at 0.
     Result<Rule*> insert_rule(const RuleSettings& settings);

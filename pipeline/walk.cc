@@ -64,12 +64,16 @@ bool Walk<traced>::hit(std::size_t lane, const Table* table, const Program* foun
     if (table != nullptr)
         at.table_number = static_cast<std::uint16_t>(table->number);
     if (found == nullptr) {
+        const bool exists = table != nullptr && table->exists;
+        const Drop reason = exists ? Drop::no_match : Drop::no_such_table;
         tell(
             lane,
-            {.what = StoryStep::What::miss, .table = table == nullptr ? TableId::none : table->id}
+            {.what = StoryStep::What::miss,
+             .reason = reason,
+             .table = table == nullptr ? TableId::none : table->id}
         );
         if (table == nullptr || table->miss == nullptr) {
-            at.reason = Drop::no_match;
+            at.reason = reason;
             const Next next = list_ended(lane);
             return next == Next::table || (next == Next::on && run(lane));
         }
@@ -233,6 +237,11 @@ auto Walk<traced>::step(std::size_t lane, const Op& op) noexcept -> Next {
             wrote(lane, unpack_slice(op.a));
         }
         break;
+    case Kind::meter:
+        return abort(
+            lane,
+            now_.meters.find(op.arg) == nullptr ? Drop::no_such_meter : Drop::unsupported_action
+        );
     case Kind::unsupported:
         return abort(lane, Drop::unsupported_action);
     }

@@ -16,6 +16,7 @@ namespace weft {
 class Table;
 class TupleSpace;
 struct Group;
+struct Meter;
 
 /// A dense array of pointers that changes by path: pages of 256 hang on a root, and a change copies
 /// its page and the root. Whoever holds an old root sees the old array, whole. Reading: two loads.
@@ -64,6 +65,7 @@ struct World {
     Depth depth;                    // what any rule reads or writes
     PagedArray<Table> tables;       // by TableId
     PagedArray<Group> groups;       // by GroupId
+    PagedArray<Meter> meters;       // by MeterId
     PagedArray<PortView> ports;     // by PortId
     PagedArray<BridgeView> bridges; // by BridgeId
     const std::atomic<std::uint8_t>* link_up =

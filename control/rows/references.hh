@@ -19,7 +19,7 @@ struct Named {
     enum class Kind : std::uint8_t {
         bridge,
         port,  // by name in its bridge
-        table, // exists as soon as a flow or a table row names its number
+        table, // exists as soon as a flow or a table row names its number; 0 is always there
         group,
         meter,
         patch,  // patch_name(a, b): the patch port a whose peer is b, in any bridge

@@ -48,14 +48,18 @@ private:
         if (!set.port.empty())
             add_port_number(set.port);
     }
-    void statement(const action::Call& call) { add(Named::Kind::table, call.table); }
-    void statement(const action::Goto& to) { add(Named::Kind::table, to.table); }
+    void table(std::uint32_t number) {
+        if (number != 0) // packets start in it, so it is always there
+            add(Named::Kind::table, number);
+    }
+    void statement(const action::Call& call) { table(call.table); }
+    void statement(const action::Goto& to) { table(to.table); }
     void statement(const action::Clone& clone) { actions(clone.body, field_); }
     void statement(const action::Group& group) { add(Named::Kind::group, group.group); }
     void statement(const action::Meter& meter) { add(Named::Kind::meter, meter.meter); }
     void statement(const action::Ct& ct) {
         if (ct.next)
-            add(Named::Kind::table, *ct.next);
+            table(*ct.next);
     }
     void statement(const action::Controller& to) {
         if (to.meter != 0)

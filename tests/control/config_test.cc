@@ -133,9 +133,8 @@ TEST(Config, an_unknown_key_is_refused_with_line_column_and_the_known_ones) {
     );
     EXPECT_EQ(
         refused("[limits]\nrulez = 2\n"),
-        "weft.toml:2:1: limits.rulez is unknown: [limits] has ports, groups, tables, bridges, "
-        "rules, "
-        "macs_per_bridge"
+        "weft.toml:2:1: limits.rulez is unknown: [limits] has ports, groups, meters, tables, "
+        "bridges, rules, macs_per_bridge"
     );
     EXPECT_EQ(
         refused("[[prot]]\nname = \"p1\"\n"),

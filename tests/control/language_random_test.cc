@@ -23,7 +23,6 @@ bool one_in(Random& random, std::uint64_t n) {
 }
 
 // ---- canonical structures
-// -------------------------------------------------------------------------
 
 /// Whole, a prefix, a slice or scattered bits.
 U128 random_mask(Random& random, unsigned bits) {
@@ -125,7 +124,6 @@ TEST(RandomMatches, many_terms_print_and_parse_back) {
 }
 
 // ---- meaning
-// --------------------------------------------------------------------------------------
 
 /// A packet's fields with few different values, of a shape that packets have.
 FlowKey random_key(Random& random) {
@@ -372,7 +370,6 @@ TEST(RandomMatches, mean_what_their_text_says) {
 }
 
 // ---- actions
-// --------------------------------------------------------------------------------------
 
 FieldSlice random_slice(Random& random, bool writable) {
     for (;;) {

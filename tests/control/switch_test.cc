@@ -125,7 +125,7 @@ TEST_F(Switch_, groups_tables_and_bridges_become_what_they_say) {
         "4",
         R"({"verb": "delete", "table": {"table": 4}}, {"verb": "delete", "group": {"group": 7}})"
     );
-    EXPECT_EQ(engine_.sends("p1", udp("[fd00::1]:1 > [fd00::2]:2")), "drop no_match");
+    EXPECT_EQ(engine_.sends("p1", udp("[fd00::1]:1 > [fd00::2]:2")), "drop no_such_table");
     EXPECT_EQ(engine_.sends("p1", udp("10.0.0.9:1 > 10.0.0.1:2")), "drop no_such_group");
 }
 

@@ -12,7 +12,9 @@ namespace {
 struct Rows {
     std::string relation, one, other, elsewhere, bad, key;
 };
-void PrintTo(const Rows& rows, std::ostream* out) { *out << rows.relation; }
+void PrintTo(const Rows& rows, std::ostream* out) {
+    *out << rows.relation;
+}
 
 std::string
 op(std::string_view weight,
@@ -384,6 +386,21 @@ TEST(Transaction, large_ones_are_prepared_in_slices_and_keep_their_place) {
     EXPECT_EQ(in_short(replies[0]), "ack +100 -0 =0");
     EXPECT_EQ(replies[0].ack().generation(), early[0].ack().generation() + 1);
     EXPECT_EQ(replies[1].digests().digests(0).rows(), 101u) << "sees what came before it";
+}
+
+TEST(Transaction, terms_of_all_its_matches_are_bounded_together) {
+    Engine engine{{.transaction_terms_max = 100}};
+    Controller client = engine.connect("c");
+    const auto wide = [](int priority) { // 48 terms of a few bytes
+        return flow(1, 0, priority, "tcp.src != 5 && ip.ttl > 0x1f", "drop;");
+    };
+    EXPECT_EQ(client.says("1", wide(1)), "ack +1 -0 =0");
+    EXPECT_EQ(client.says("2", wide(2) + "," + wide(3) + "," + wide(4)), "nak too_many_terms op 2");
+    EXPECT_EQ(client.says("3", wide(2), R"("more": true)"), "done");
+    EXPECT_EQ(client.says("3", wide(3), R"("more": true)"), "done");
+    EXPECT_EQ(client.says("3", wide(4)), "nak too_many_terms op 2") << "in parts as well";
+    EXPECT_EQ(client.get("flow").front().rows().rows_size(), 1);
+    EXPECT_EQ(client.says("4", wide(2) + "," + wide(3)), "ack +2 -0 =0");
 }
 
 TEST(Transaction, each_accepted_one_leaves_an_audit_line) {

@@ -163,7 +163,7 @@ TEST(Device, with_other_arguments_under_the_same_row_is_closed_and_opened) {
     RingEnd a, b;
     Rig rig;
     const PortId p1 = rig.port("p1", a);
-    rig.port("p1", b.devargs());
+    rig.port("p1", b);
     rig.until([&] { return rig.states[p1] == "up"; });
     rig.packet_out(PortId::none, "output(\"p1\");", numbered(1)[0]);
     rig.until([&] { return b.waiting() == 1; });

@@ -2,6 +2,7 @@
 
 #include "base/check.hh"
 #include "control/language/language.hh"
+#include "tests/dataplane/seen_by_tsan.hh"
 #include "tests/support/pcap_file.hh"
 
 #include <rte_eth_ring.h>
@@ -29,7 +30,7 @@ std::string unique(const std::string& stem) {
 
 /// Rings may be made before the first dataplane of the process.
 void start_dpdk() {
-    static const bool started = Dataplane::start({}).has_value();
+    static const bool started = Dataplane::start(with_seen_pools({})).has_value();
     check(started);
 }
 
@@ -53,6 +54,7 @@ RingEnd::RingEnd(std::size_t rx_queues, std::size_t tx_queues, unsigned size) {
         0
     );
     check(id >= 0);
+    watch_device(static_cast<std::uint16_t>(id), rx_queues, tx_queues);
     devargs_ = "net_ring_" + name;
 }
 
@@ -103,6 +105,7 @@ rte_mbuf* RingEnd::segmented(const Bytes& packet, std::vector<std::size_t> sizes
 }
 
 void RingEnd::put_buffer(rte_mbuf* buffer, std::size_t queue) {
+    gives(buffer);
     check(rte_ring_enqueue(rx_[queue], buffer) == 0);
 }
 
@@ -110,8 +113,10 @@ std::vector<rte_mbuf*> RingEnd::take_buffers() {
     std::vector<rte_mbuf*> taken;
     for (rte_ring* ring : tx_) {
         void* packet = nullptr;
-        while (rte_ring_dequeue(ring, &packet) == 0)
+        while (rte_ring_dequeue(ring, &packet) == 0) {
             taken.push_back(static_cast<rte_mbuf*>(packet));
+            got(taken.back());
+        }
     }
     return taken;
 }
@@ -145,7 +150,7 @@ bool RingEnd::all_read() const {
 }
 
 Rig::Rig(DataplaneConfig config) {
-    auto started = Dataplane::start(config);
+    auto started = Dataplane::start(with_seen_pools(std::move(config)));
     if (!started)
         ADD_FAILURE() << started.error().what;
     dataplane = std::move(*started);

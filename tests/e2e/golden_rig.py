@@ -20,7 +20,7 @@ class TwoHosts:
     """Hosts h1 and h2, loaded with the rows before the move. Inputs are {port: frames} of each host."""
 
     def __init__(self, switches, spaces, inputs1, inputs2):
-        space = spaces.add()
+        space = self.space = spaces.add()
         spaces.veth(space, "t1", space, "t2")
         self.h1 = switches(namespace=space)
         self.h2 = switches(namespace=space)

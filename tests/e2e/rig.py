@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(BUILD, "control"))
 
 from weft_client import Client, Error, Refused, bridge, flow, group, op, ops_of, pb, port, table  # noqa: E402,F401
 
+SANITIZERS_SAY = ("Sanitizer", "runtime error:")  # in a build with one of them, also where it did not end weftd
 PATIENCE = float(os.environ.get("WEFT_TEST_PATIENCE", "30"))  # seconds that anything may take at most
 
 
@@ -175,7 +176,9 @@ class Switch:
 
     def close(self):
         self.kill()
+        said = self.said() if os.path.exists(self.log) else ""
         shutil.rmtree(self.folder, ignore_errors=True)
+        assert not any(mark in said for mark in SANITIZERS_SAY), said
 
     def memory_kb(self):
         with open("/proc/%d/status" % self.process.pid) as status:

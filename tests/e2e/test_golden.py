@@ -6,7 +6,7 @@ import pytest
 
 from frames import numbered, numbers, udp
 from golden_rig import ADDRESS, FROM_VM1, FROM_VM2, FROM_VM3, TwoHosts, packet
-from rig import Refused, bridge, flow, port
+from rig import Refused, bridge, flow, ops_of, port, wait_until
 from vm_oracle import AFTER, BEFORE, delta, flows, row, rows, walk
 
 SANITIZED = os.environ.get("WEFT_SANITIZED") == "1"
@@ -83,6 +83,28 @@ def test_g06b_host_2_first_the_first_host_drops_for_the_port_that_is_gone(switch
     net.move(1)
     net.send(1, "p2", 10, crossing=10)
     assert net.stop() == {1: {}, 2: {"p3": to_vm2[:10]}}
+
+
+def test_nvp3_the_controller_dies_and_the_cable_fails_and_one_round_of_resync_converges(switches, spaces):
+    """Half of the move is on the wire when it happens: what was committed keeps forwarding, and a new controller sends what differs."""
+    to_vm2 = [packet("VM1", "VM2")] * 20
+    net = TwoHosts(switches, spaces, {"p2": to_vm2, "p3": []}, {"p2": [], "p3": []})
+    both = (net.h1, net.h2)
+    cable = lambda: [each.port_stats("p1")["up"] for each in both]  # noqa: E731
+    net.h1.control.call("transaction", id="half", more=True, ops=ops_of(MOVE))
+    net.space.run("ip", "link", "set", "t2", "down")
+    for switch in both:
+        switch.hang_up()
+    wait_until(lambda: cable() == [0, 0], lambda: str(cable()))
+    net.send(1, "p2", 10)  # the old way, which needs no cable
+    net.space.run("ip", "link", "set", "t2", "up")
+    wait_until(lambda: cable() == [1, 1], lambda: str(cable()))
+    for host, switch in enumerate(both, 1):
+        ack = switch.control.transaction([(+1, each) for each in rows(host, AFTER)], replace={"relations": ["flow"]})
+        assert (ack.added, ack.removed, ack.unchanged) == (1, 1, 2)
+        switch.control.barrier(ack.generation)
+    net.send(1, "p2", 10, crossing=10)
+    assert net.stop() == {1: {"p3": to_vm2[:10]}, 2: {"p3": to_vm2[:10]}}
 
 
 # ---- one host: its rows alone matter

@@ -416,7 +416,7 @@ def test_ovn3_hello_lists_ports_and_their_claims(switch):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ovn4_ready_means_that_every_worker_forwards_to_the_port(switches, workers):
     """A packet injected right after the event is never lost, on any worker."""
-    rounds = 100
+    rounds = int(os.environ.get("WEFT_ROUNDS", "100"))
     switch = switches(workers=workers)
     switch.files({"p1": [[FRAME] * rounds for _ in range(workers)]}, queues=workers)
     control = switch.control

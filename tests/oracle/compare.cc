@@ -60,12 +60,12 @@ bool does(const Op& op, const Action& action) {
         bool operator()(const action::Clone&) const { return is({K::clone}); }
         bool operator()(const action::Group&) const { return is({K::group}); }
         bool operator()(const action::Controller&) const {
-            return is({K::controller, K::unsupported});
+            return is({K::controller, K::meter, K::unsupported});
         }
         bool operator()(const action::CheckPacketLarger&) const { return is({K::check_larger}); }
         bool operator()(const action::SetQueue&) const { return is({K::set}); }
         bool operator()(const action::Conjunction&) const { return false; }
-        bool operator()(const action::Meter&) const { return is({K::unsupported}); }
+        bool operator()(const action::Meter&) const { return is({K::meter}); }
         bool operator()(const action::Ct&) const { return is({K::unsupported}); }
         bool operator()(const action::CtClear&) const { return is({K::unsupported}); }
         bool operator()(const action::Learn&) const { return is({K::unsupported}); }

@@ -104,6 +104,12 @@ private:
     bool act(const action::CheckPacketLarger&);
     bool act(const action::SetQueue&);
     bool act(const action::Conjunction&) { return true; }
+    bool act(const action::Meter& action) { return metered(action.meter); }
+    bool metered(std::uint32_t meter) {
+        return end_walk(
+            bridge().meters.contains(meter) ? Drop::unsupported_action : Drop::no_such_meter
+        );
+    }
     template <class Other>
     bool act(const Other&) {
         return end_walk(Drop::unsupported_action);
@@ -206,7 +212,8 @@ bool Interpreter::run_table(std::uint32_t table) {
         else if (here.miss)
             ended = run_list(*here.miss);
         else
-            reason_ = Drop::no_match;
+            reason_ = table == 0 || here.has_row || !here.rules.empty() ? Drop::no_match
+                                                                        : Drop::no_such_table;
         if (ended.walk_over)
             return false;
         if (!ended.jump)
@@ -374,7 +381,9 @@ bool Interpreter::enter_patch(const SpecPort& port) {
 }
 
 bool Interpreter::act(const action::Controller& action) {
-    if (action.pause || action.meter != 0)
+    if (action.meter != 0)
+        return metered(action.meter);
+    if (action.pause)
         return end_walk(Drop::unsupported_action);
     Outcome& outcome = add_copy(Outcome::Kind::punt);
     outcome.port = asked_.ingress;

@@ -150,6 +150,16 @@ void Pair::erase_group(BridgeId bridge, std::uint32_t number) {
     spec_.bridges[index(bridge)].groups.erase(number);
 }
 
+void Pair::meter(BridgeId bridge, std::uint32_t number) {
+    tables_->set_meter(*tables_->meter_id(bridge, number));
+    spec_.bridges[index(bridge)].meters.insert(number);
+}
+
+void Pair::erase_meter(BridgeId bridge, std::uint32_t number) {
+    tables_->erase_meter(*tables_->meter_id(bridge, number));
+    spec_.bridges[index(bridge)].meters.erase(number);
+}
+
 SpecTable& Pair::table(BridgeId bridge, std::uint32_t number) {
     return spec_.bridges[index(bridge)].tables[number];
 }
@@ -157,6 +167,7 @@ SpecTable& Pair::table(BridgeId bridge, std::uint32_t number) {
 void Pair::miss(BridgeId bridge, std::uint32_t number, std::optional<Actions> actions) {
     tables_->set_table(*tables_->table_id(bridge, number), {.miss = actions, .counters = true});
     table(bridge, number).miss = std::move(actions);
+    table(bridge, number).has_row = true;
 }
 
 void Pair::insert(

@@ -76,6 +76,8 @@ public:
     void set_link(PortId port, bool up);
     void group(BridgeId bridge, std::uint32_t number, const GroupSettings& settings);
     void erase_group(BridgeId bridge, std::uint32_t number);
+    void meter(BridgeId bridge, std::uint32_t number);
+    void erase_meter(BridgeId bridge, std::uint32_t number);
     void miss(BridgeId bridge, std::uint32_t table, std::optional<Actions> actions);
     /// The row's place in rules(), which moves when others are erased.
     void insert(

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -27,6 +28,7 @@ struct SpecRule {
 
 struct SpecTable {
     std::optional<Actions> miss; // none: drop as no_match
+    bool has_row = false;        // of the relation table
     std::vector<SpecRule> rules; // in no order
 };
 
@@ -42,6 +44,7 @@ struct SpecPort {
 struct SpecBridge {
     std::map<std::uint32_t, SpecTable> tables;
     std::map<std::uint32_t, GroupSettings> groups;
+    std::set<std::uint32_t> meters;
     std::vector<SpecPort> ports; // those that are there, in the order of their numbers
     std::map<std::string, PortNumber> numbers; // of every name that was mentioned
 

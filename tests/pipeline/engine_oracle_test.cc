@@ -164,6 +164,10 @@ private:
                 chance(random_, 50) ? std::optional{random_actions(random_, names_, table, 3)}
                                     : std::nullopt
             );
+        else if (kind < 87)
+            pair_.meter(bridge, 1);
+        else if (kind < 88)
+            pair_.erase_meter(bridge, 1);
         else
             change_group(bridge);
     }
@@ -275,6 +279,8 @@ TEST(EngineOracle, random_pipelines_do_what_the_interpreter_says_at_every_held_g
         Drop::no_output,
         Drop::no_such_port,
         Drop::no_such_group,
+        Drop::no_such_meter,
+        Drop::no_such_table,
         Drop::port_down,
         Drop::ttl_exceeded,
         Drop::depth_exceeded,

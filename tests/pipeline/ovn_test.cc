@@ -28,6 +28,9 @@ protected:
         auto groups = import_groups(recorded_ovn("groups.txt"));
         ASSERT_TRUE(groups) << groups.error().what;
         groups_ = std::move(*groups);
+        auto meters = import_meters(recorded_ovn("meters.txt"));
+        ASSERT_TRUE(meters) << meters.error().what;
+        meters_ = std::move(*meters);
     }
 
     /// All of it in one generation, actions in the language's canonical form.
@@ -42,6 +45,8 @@ protected:
                 bucket.actions = *checked(bucket.actions);
             pair->group(main, group.number, settings);
         }
+        for (const ImportedMeter& meter : meters_)
+            pair->meter(main, meter.number);
         for (const ImportedFlow& flow : flows_)
             pair->insert(
                 main, flow.table, flow.priority, flow.match, *checked(flow.actions), flow.cookie
@@ -62,6 +67,7 @@ protected:
 
     std::vector<ImportedFlow> flows_;
     std::vector<ImportedGroup> groups_;
+    std::vector<ImportedMeter> meters_;
 };
 
 /// Where a packet stands that has come through the tables before: fields that are not its own, then
@@ -81,10 +87,8 @@ Actions arrive_at(const FlowKey& key, std::uint32_t table) {
 TEST_F(Ovn, every_recorded_flow_group_and_meter_is_understood) {
     EXPECT_EQ(flows_.size(), flow_count);
     EXPECT_EQ(groups_.size(), group_count);
-    const auto meters = import_meters(recorded_ovn("meters.txt"));
-    ASSERT_TRUE(meters) << meters.error().what;
-    EXPECT_EQ(meters->size(), meter_count);
-    for (const ImportedMeter& meter : *meters)
+    EXPECT_EQ(meters_.size(), meter_count);
+    for (const ImportedMeter& meter : meters_)
         EXPECT_EQ(meter.bands.size(), 1) << meter.number;
     std::set<std::uint32_t> tables;
     for (const ImportedFlow& flow : flows_) {

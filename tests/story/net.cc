@@ -168,6 +168,12 @@ Net& Net::miss(std::uint32_t table, std::string_view actions) {
     return *this;
 }
 
+Net& Net::meter(std::uint32_t number) {
+    tables_->set_meter(tables_->meter_id(BridgeId::main, number).value());
+    changed_ = true;
+    return *this;
+}
+
 Net& Net::group(
     std::uint32_t number,
     GroupType type,

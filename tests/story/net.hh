@@ -72,6 +72,7 @@ public:
         std::string_view bridge = "main"
     );
     Net& miss(std::uint32_t table, std::string_view actions);
+    Net& meter(std::uint32_t number);
     Net& group(
         std::uint32_t number,
         GroupType type,

@@ -154,12 +154,60 @@ TEST(Walk, an_unsupported_action_drops_the_packet_that_reaches_it) {
     net.port("p1")
         .port("p2")
         .flow(0, 10, "udp", "ct(zone=1, next=3);")
+        .meter(1)
         .flow(0, 10, "tcp", "output(\"p2\"); meter(1); output(\"p2\");");
     net.from("p1").sends(hello()).is_dropped(Drop::unsupported_action);
     net.from("p1")
         .sends(tcp("10.0.0.1:1 > 10.0.0.2:2"))
         .leaves_at("p2")
         .is_dropped(Drop::unsupported_action);
+}
+
+TEST(Walk, what_needs_a_meter_that_is_not_there_drops_by_its_name) {
+    Net net;
+    net.port("p1")
+        .meter(1)
+        .flow(0, 10, "udp", "meter(2);")
+        .flow(0, 10, "tcp", "controller(meter=2);")
+        .flow(0, 10, "icmp4", "controller(meter=1);");
+    net.from("p1").sends(hello()).is_dropped(Drop::no_such_meter);
+    net.from("p1").sends(tcp("10.0.0.1:1 > 10.0.0.2:2")).is_dropped(Drop::no_such_meter);
+    net.from("p1").sends(icmp("10.0.0.1 > 10.0.0.2")).is_dropped(Drop::unsupported_action);
+    net.meter(2).from("p1").sends(hello()).is_dropped(Drop::unsupported_action);
+}
+
+TEST(Walk, a_table_exists_while_a_row_names_its_number) {
+    Net net;
+    net.port("p1").port("p2").flow(0, 10, "1", "goto(3);");
+    net.from("p1").sends(hello()).is_dropped(Drop::no_such_table);
+    net.flow(3, 10, "tcp", "output(\"p2\");");
+    net.from("p1").sends(hello()).is_dropped(Drop::no_match);
+    net.unflow(3, 10, "tcp").from("p1").sends(hello()).is_dropped(Drop::no_such_table);
+    net.miss(3, "output(\"p2\");").from("p1").sends(hello()).leaves_at("p2");
+}
+
+TEST(Walk, table_0_is_always_there) {
+    Net net;
+    net.port("p1").from("p1").sends(hello()).is_dropped(Drop::no_match);
+}
+
+TEST(Walk, what_was_sent_before_a_missing_table_stays_sent) {
+    Net net;
+    net.port("p1").port("p2").flow(0, 10, "1", "call(9); output(\"p2\");");
+    net.from("p1").sends(hello()).leaves_at("p2");
+}
+
+TEST(Walk, a_standalone_bridge_is_a_learning_switch_until_table_0_has_a_rule) {
+    Net net;
+    net.port("p1").port("p2").port("p3").bridge("main", {.standalone = true});
+    const auto there = udp("10.0.0.1:1 > 10.0.0.2:2").eth("02:00:00:00:00:0a > 02:00:00:00:00:0b");
+    const auto back = udp("10.0.0.2:2 > 10.0.0.1:1").eth("02:00:00:00:00:0b > 02:00:00:00:00:0a");
+    net.from("p1").sends(there).leaves_at("p2").leaves_at("p3");
+    net.learns().from("p2").sends(back).leaves_at("p1");
+    net.flow(0, 1, "tcp", "drop;").from("p2").sends(back).is_dropped(Drop::no_match);
+    net.unflow(0, 1, "tcp").from("p2").sends(back).leaves_at("p1");
+    net.miss(0, "output(\"p3\");").from("p2").sends(back).leaves_at("p3");
+    net.bridge("main", {}).from("p2").sends(back).leaves_at("p3");
 }
 
 TEST(Walk, controller_punts_with_its_reason) {
