@@ -1,6 +1,7 @@
 // Answers that do something beside rows: watch, barrier, release, clock, packet-out.
 #include "control/client_state.hh"
 #include "control/language/language.hh"
+#include "control/rows/language_message.hh"
 #include "pipeline/program.hh"
 
 namespace weft {
@@ -120,6 +121,26 @@ void Switch::answer(const To& to, control::PacketOut& request) {
                 " bytes: it must have 14 to " + std::to_string(packet_bytes_max),
         });
     const auto bridge = known_bridge(request.bridge());
+namespace {
+
+Judged<Actions> actions_of(const control::PacketOut& request) {
+    if (request.has_action_list() && request.actions().empty())
+        return actions_from(request.action_list(), "action_list");
+    auto parsed = request.has_action_list()
+                      ? fail("duplicate_field", "action_list stands beside actions: give one")
+                      : parse_actions(request.actions());
+    if (parsed)
+        return std::move(*parsed);
+    return tl::unexpected{Fault{
+        .code = std::move(parsed.error().code),
+        .message = std::move(parsed.error().what),
+        .path = {},
+        .op = {},
+    }};
+}
+
+} // namespace
+
     if (!bridge)
         return refused(bridge.error());
     PortId ingress = PortId::none;
@@ -129,9 +150,9 @@ void Switch::answer(const To& to, control::PacketOut& request) {
             return refused(port.error());
         ingress = *port;
     }
-    const auto actions = parse_actions(request.actions());
+    const Judged<Actions> actions = actions_of(request);
     if (!actions)
-        return refused(actions.error());
+        return refuse(to, id, actions.error());
     for (const Action& action : *actions)
         if (!supported(action))
             return refused({

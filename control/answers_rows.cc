@@ -1,6 +1,8 @@
 // Answers that show rows: hello, get, digest, pending.
 #include "control/client_state.hh"
 #include "control/framing.hh"
+#include "control/language/language.hh"
+#include "control/rows/language_message.hh"
 
 #include <algorithm>
 #include <charconv>
@@ -12,10 +14,12 @@ namespace {
 
 constexpr std::size_t page_rows_default = 1'000;
 constexpr std::size_t page_rows_max = 10'000;
+constexpr std::size_t page_bytes_max = std::size_t{4} << 20; // of rows
+constexpr std::size_t structured_factor = 16; // as a message a text may be so much longer
 constexpr std::size_t pending_rows_max = 10'000;
 constexpr std::size_t pending_bytes_max = std::size_t{8} << 20;
 
-constexpr std::array<std::string_view, 17> features = {
+constexpr std::array<std::string_view, 18> features = {
     "clone",
     "clock",
     "digest",
@@ -29,6 +33,7 @@ constexpr std::array<std::string_view, 17> features = {
     "replace",
     "scopes",
     "strict",
+    "structured",
     "timeouts",
     "trace",
     "versions",
@@ -165,6 +170,30 @@ void Switch::answer(const To& to, const control::Digest& request) {
 
 // -- get
 
+namespace {
+
+/// Texts that the switch made itself, as messages.
+void structure(std::string& text, control::ActionList& out) {
+    to_message(parse_actions(text).value(), out);
+    text.clear();
+}
+
+void structure(control::Row& row) {
+    if (row.has_flow()) {
+        control::Flow& flow = *row.mutable_flow();
+        to_message(parse_match(flow.match()).value(), *flow.mutable_match_terms());
+        flow.clear_match();
+        structure(*flow.mutable_actions(), *flow.mutable_action_list());
+    } else if (row.has_table() && !row.table().miss().empty()) {
+        structure(*row.mutable_table()->mutable_miss(), *row.mutable_table()->mutable_miss_list());
+    } else if (row.has_group()) {
+        for (control::Bucket& bucket : *row.mutable_group()->mutable_buckets())
+            structure(*bucket.mutable_actions(), *bucket.mutable_action_list());
+    }
+}
+
+} // namespace
+
 control::StoredRow Switch::stored(const Row& row) const {
     constexpr std::uint64_t never_used = ~std::uint64_t{0};
     control::StoredRow out;
@@ -217,6 +246,10 @@ void Switch::answer(const To& to, const control::Get& request) {
             }
         );
     const std::uint64_t now_ms = backend_.now_ms();
+    const PageLimits limits{
+        .rows = max,
+        .bytes = request.structured() ? page_bytes_max / structured_factor : page_bytes_max,
+    };
     RowPage page;
     if (request.cursor().empty()) {
         RowFilter filter;
@@ -227,17 +260,21 @@ void Switch::answer(const To& to, const control::Get& request) {
         filter.name = request.name();
         filter.owner = request.owner();
         filter.scope = request.scope();
-        page = rows_.first_page(filter, max, tables_.generation(), now_ms);
+        page = rows_.first_page(filter, limits, tables_.generation(), now_ms);
     } else {
-        auto next = rows_.next_page(request.cursor(), max, now_ms);
+        auto next = rows_.next_page(request.cursor(), limits, now_ms);
         if (!next)
             return refuse(to, request.id(), next.error());
         page = std::move(*next);
     }
     rows.set_generation(page.generation);
     rows.set_cursor(page.cursor);
-    for (const RowPtr& row : page.rows)
-        *rows.add_rows() = stored(*row);
+    for (const RowPtr& row : page.rows) {
+        control::StoredRow& made = *rows.add_rows();
+        made = stored(*row);
+        if (request.structured())
+            structure(*made.mutable_row());
+    }
     reply(to, out);
 }
 

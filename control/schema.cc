@@ -195,6 +195,14 @@ Fault duplicate_field(const FieldSchema& field, std::string path) {
     const auto* oneof = field.field->real_containing_oneof();
     std::string message = "field " + quoted(field.name) + " is there twice";
     if (oneof)
+Fault nested_too_deep(std::string path) {
+    return {
+        .code = "too_many_actions",
+        .message = "messages are nested deeper than " + std::to_string(message_depth_max),
+        .path = std::move(path),
+        .op = {}};
+}
+
         message = quoted(field.name) + " is there beside another " + oneof->name() + ": give one";
     return {
         .code = "duplicate_field",

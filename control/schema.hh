@@ -4,6 +4,8 @@
 
 #include "control/weft.pb.h"
 
+#include <tl/expected.hpp>
+
 #include <cstdint>
 #include <google/protobuf/descriptor.h>
 #include <optional>
@@ -64,6 +66,12 @@ struct Fault {
 control::Nak nak_of(std::string id, Fault fault);
 /// The client's id of a request, whatever its kind; empty where no kind is set.
 std::string id_of(const control::Request& request);
+template <class T>
+using Judged = tl::expected<T, Fault>;
+
+/// Messages inside messages of one request; deeper ones are refused.
+inline constexpr std::size_t message_depth_max = 64;
+
 
 Fault unknown_field(const MessageSchema& schema, std::string path, std::string_view name);
 Fault unknown_relation(std::string path, std::string_view name);
@@ -71,6 +79,7 @@ Fault unknown_request(std::string_view name);
 /// `existing` and `name` are one field twice, or two members of one oneof.
 Fault duplicate_field(const FieldSchema& field, std::string path);
 
+Fault nested_too_deep(std::string path);
 /// What is judged of an op beyond the types of its fields.
 struct OpFacts {
     std::int64_t weight = 0;

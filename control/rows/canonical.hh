@@ -9,8 +9,6 @@
 #include "pipeline/action.hh"
 #include "pipeline/match.hh"
 
-#include <tl/expected.hpp>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -61,9 +59,6 @@ struct CanonicalRow {
 
     std::string_view key() const noexcept { return std::string_view{bytes}.substr(0, key_size); }
 };
-
-template <class T>
-using Judged = tl::expected<T, Fault>;
 
 /// The row that `op` holds. May change the op's message: it is brought into canonical form where it
 /// stands. `key_only`: the other fields are not looked at (delete by key), and the row has none.

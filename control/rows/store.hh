@@ -50,6 +50,11 @@ struct RowLimits {
 
 struct RowPage {
     Generation generation = 0; // of the snapshot
+struct PageLimits {
+    std::size_t rows = 1'000;                 // at least one
+    std::size_t bytes = std::size_t{4} << 20; // of rows; one row may be more
+};
+
     std::vector<RowPtr> rows;
     std::string cursor; // empty: this was the last page
 };
@@ -105,12 +110,12 @@ public:
 
     // -- reading in pages. The first page costs no more than its rows: a snapshot is the generation
     // and a place, and rows that leave behind that place are kept for the cursor while it is open.
-    // A page holds up to `rows_max` rows and some megabytes, and looks at a bounded number of
-    // others, so it may be short, even empty, and still not the last.
+    // A page holds up to so many rows and bytes, and looks at a bounded number of others, so it may
+    // be short, even empty, and still not the last.
     RowPage
-    first_page(const RowFilter& filter, std::size_t rows_max, Generation now, std::uint64_t now_ms);
+    first_page(const RowFilter& filter, PageLimits max, Generation now, std::uint64_t now_ms);
     /// `cursor_expired` where the cursor is not there (any more).
-    Result<RowPage> next_page(std::string_view cursor, std::size_t rows_max, std::uint64_t now_ms);
+    Result<RowPage> next_page(std::string_view cursor, PageLimits max, std::uint64_t now_ms);
     /// Gives up cursors that nobody has asked for `cursor_idle_ms`.
     void expire_cursors(std::uint64_t now_ms);
     std::size_t cursors() const noexcept { return cursors_.size(); }
@@ -120,8 +125,6 @@ private:
     static constexpr std::size_t shard_count = 1'024;
     static constexpr std::size_t chunk_size = 4'096;
     static constexpr std::size_t examined_max = 65'536; // slots that one page looks at
-    static constexpr std::size_t page_bytes_max = std::size_t{4}
-                                                  << 20; // of rows; one row may be more
 
     struct Shard {
         struct Entry {
