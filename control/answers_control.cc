@@ -4,6 +4,8 @@
 #include "control/rows/language_message.hh"
 #include "pipeline/program.hh"
 
+#include <algorithm>
+
 namespace weft {
 
 namespace {
@@ -63,6 +65,29 @@ void Switch::answer(const To& to, const control::Barrier& request) {
     });
 }
 
+void Switch::answer(const To& to, const control::Lease& request) {
+    if (request.scope().size() > name_bytes_max)
+        return refuse(to, request.id(), Error{"bad_value", "the scope has more than 255 bytes"});
+    const auto fence = leases_.ask(
+        {
+            .scope = request.scope(),
+            .client = to.client.session->label(),
+            .ttl_ms = request.ttl_ms(),
+            .fence = request.fence(),
+        },
+        backend_.now_ms()
+    );
+    if (!fence)
+        return refuse(to, request.id(), fence.error());
+    control::Reply out;
+    control::LeaseGranted& lease = *out.mutable_lease();
+    lease.set_id(request.id());
+    lease.set_scope(request.scope());
+    lease.set_fence(*fence);
+    lease.set_ttl_ms(request.ttl_ms());
+    reply(to, out);
+}
+
 void Switch::answer(const To& to, const control::Release& request) {
     const auto port = standing_port(request.bridge(), request.port());
     if (!port)
@@ -83,9 +108,12 @@ void Switch::answer(const To& to, const control::Clock& request) {
     // What is due happens before the answer, so that a test sees it.
     for (int i = 0; i < polls_after_clock; ++i) {
         const std::uint64_t now_ms = backend_.now_ms();
-        if (expiry_.next_ms() > now_ms && macs_.next_ms() > now_ms)
+        if (std::min(
+                {expiry_.next_ms(), macs_.next_ms(), row_ends_.next_ms(), owner_ends_.next_ms()}
+            ) > now_ms)
             break;
         expire();
+        end_lives();
         learn();
     }
     done(to, request.id());
@@ -93,13 +121,33 @@ void Switch::answer(const To& to, const control::Clock& request) {
 
 // -- packet-out
 
+namespace {
+
+Judged<Actions> actions_of(const control::PacketOut& request) {
+    if (request.has_action_list() && request.actions().empty())
+        return actions_from(request.action_list(), "action_list");
+    auto parsed = request.has_action_list()
+                      ? fail("duplicate_field", "action_list stands beside actions: give one")
+                      : parse_actions(request.actions());
+    if (parsed)
+        return std::move(*parsed);
+    return tl::unexpected{Fault{
+        .code = std::move(parsed.error().code),
+        .message = std::move(parsed.error().what),
+        .path = {},
+        .op = {},
+    }};
+}
+
+} // namespace
+
 void Switch::answer(const To& to, control::PacketOut& request) {
     const std::string id = request.id();
     const auto refused = [&](Error error) { refuse(to, id, std::move(error)); };
     const bool named = !to.client.session->client().empty();
     if (id.size() > name_bytes_max)
         return refused({"out_of_range", "the id has more than 255 bytes"});
-    const std::uint64_t content = key_hash(Relation::flow, request.SerializeAsString());
+    const std::uint64_t content = key_hash(request.SerializeAsString());
     const std::string key = "packet_out " + id; // transactions have ids of their own
     const auto ids = named && !id.empty() ? ids_of(to.client) : nullptr;
     if (ids) {
@@ -121,26 +169,6 @@ void Switch::answer(const To& to, control::PacketOut& request) {
                 " bytes: it must have 14 to " + std::to_string(packet_bytes_max),
         });
     const auto bridge = known_bridge(request.bridge());
-namespace {
-
-Judged<Actions> actions_of(const control::PacketOut& request) {
-    if (request.has_action_list() && request.actions().empty())
-        return actions_from(request.action_list(), "action_list");
-    auto parsed = request.has_action_list()
-                      ? fail("duplicate_field", "action_list stands beside actions: give one")
-                      : parse_actions(request.actions());
-    if (parsed)
-        return std::move(*parsed);
-    return tl::unexpected{Fault{
-        .code = std::move(parsed.error().code),
-        .message = std::move(parsed.error().what),
-        .path = {},
-        .op = {},
-    }};
-}
-
-} // namespace
-
     if (!bridge)
         return refused(bridge.error());
     PortId ingress = PortId::none;

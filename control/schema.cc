@@ -144,6 +144,10 @@ control::Nak nak_of(std::string id, Fault fault) {
     if (!fault.path.empty())
         nak.set_path(std::move(fault.path));
     nak.set_message(std::move(fault.message));
+    if (fault.current_version)
+        nak.set_current_version(*fault.current_version);
+    if (fault.current_row)
+        *nak.mutable_current_row() = *fault.current_row;
     return nak;
 }
 
@@ -191,10 +195,6 @@ Fault unknown_request(std::string_view name) {
     return {.code = "unknown_request", .message = std::move(message), .path = {}, .op = {}};
 }
 
-Fault duplicate_field(const FieldSchema& field, std::string path) {
-    const auto* oneof = field.field->real_containing_oneof();
-    std::string message = "field " + quoted(field.name) + " is there twice";
-    if (oneof)
 Fault nested_too_deep(std::string path) {
     return {
         .code = "too_many_actions",
@@ -203,6 +203,10 @@ Fault nested_too_deep(std::string path) {
         .op = {}};
 }
 
+Fault duplicate_field(const FieldSchema& field, std::string path) {
+    const auto* oneof = field.field->real_containing_oneof();
+    std::string message = "field " + quoted(field.name) + " is there twice";
+    if (oneof)
         message = quoted(field.name) + " is there beside another " + oneof->name() + ": give one";
     return {
         .code = "duplicate_field",

@@ -348,7 +348,7 @@ canonical_message(Message& row, Relation relation, bool key_only, ActionsMemo& m
     made.key_size = key_bytes(relation, made.bytes);
     if (key_only)
         made.bytes.resize(made.key_size);
-    made.hash = key_hash(relation, made.key());
+    made.hash = key_hash(made.key());
     if (!key_only && has_texts(relation))
         made.meaning = std::move(meaning);
     return made;

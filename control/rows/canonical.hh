@@ -75,9 +75,9 @@ struct Uses {
     std::vector<Mention> mentions;
     std::vector<std::unique_ptr<const std::string>> names; // that had to be put together
 };
-/// The views in the answer live as long as `bytes`, `meaning` and the answer itself. `meaning` is
-/// not needed where only `provides` is asked for: nullptr then.
-Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning);
+/// Replaces what is in `uses`; its views live as long as `bytes`, `meaning` and `uses` itself.
+/// `meaning` is not needed where only `provides` is asked for: nullptr then.
+void uses_of(Relation relation, std::string_view bytes, const Meaning* meaning, Uses& uses);
 
 inline constexpr std::size_t name_bytes_max = 255;
 inline constexpr std::size_t text_bytes_max = std::size_t{1} << 20;

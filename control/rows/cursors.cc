@@ -36,11 +36,26 @@ RowPage RowStore::first_page(
     cursor.generation = now;
     cursor.used_ms = now_ms;
     cursor.used = id;
+    if (!filter.partition.whole())
+        take_partition(cursor);
     return page(id, cursor, max);
 }
 
-Result<RowPage>
-RowStore::next_page(std::string_view text, PageLimits max, std::uint64_t now_ms) {
+/// The rows of a partition that is small enough are kept for the cursor from the start: their cost
+/// is theirs alone. A larger one is walked like a whole relation.
+void RowStore::take_partition(Cursor& cursor) {
+    const RowFilter& filter = cursor.filter;
+    if (of(filter.relation).count / std::min<std::uint32_t>(filter.partition.parts, shard_count) >
+        limits_.cursor_kept / 2)
+        return;
+    for_each_in(filter.relation, filter.partition, [&](Row& row) {
+        if (matches(row, filter))
+            cursor.kept.emplace_back(&row);
+    });
+    cursor.position = of(filter.relation).slot_count;
+}
+
+Result<RowPage> RowStore::next_page(std::string_view text, PageLimits max, std::uint64_t now_ms) {
     std::uint64_t id = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
     const auto found = error == std::errc{} && end == text.data() + text.size() ? cursors_.find(id)

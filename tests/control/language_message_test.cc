@@ -294,6 +294,24 @@ TEST(LanguageMessages, groups_and_misses_take_them_too) {
     );
 }
 
+/// The table of docs/control-protocol.md has every field once, by its number and name.
+TEST(LanguageMessages, the_documentation_lists_the_numbers_of_all_fields) {
+    const char* docs = std::getenv("WEFT_DOCS");
+    std::ifstream page{std::string{docs ? docs : "docs"} + "/control-protocol.md"};
+    const std::string text{std::istreambuf_iterator<char>{page}, {}};
+    const auto begin = text.find("### Field numbers");
+    ASSERT_NE(begin, std::string::npos);
+    const std::string section = text.substr(begin, text.find("\n## ", begin) - begin);
+    std::map<std::string, std::string> found;
+    const std::regex entry{"([0-9]+) `([^`]+)`"};
+    for (std::sregex_iterator at{section.begin(), section.end(), entry}, end; at != end; ++at)
+        found[(*at)[1]] = (*at)[2];
+    std::map<std::string, std::string> wanted;
+    for (const FieldInfo& each : all_fields())
+        wanted[number(each.id)] = each.name;
+    EXPECT_EQ(found, wanted);
+}
+
 } // namespace
 
 } // namespace weft

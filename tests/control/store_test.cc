@@ -20,9 +20,8 @@ std::string bytes_of(std::uint32_t priority, std::string_view actions = "drop;")
 
 RowPtr make(const std::string& bytes, Generation generation = 1) {
     const std::size_t key = key_bytes(Relation::flow, bytes);
-    RowPtr row = Row::make(
-        Relation::flow, bytes, key, key_hash(Relation::flow, std::string_view{bytes}.substr(0, key))
-    );
+    RowPtr row =
+        Row::make(Relation::flow, bytes, key, key_hash(std::string_view{bytes}.substr(0, key)));
     row->generation = generation;
     return row;
 }
@@ -31,7 +30,7 @@ Row* find(const RowStore& store, std::uint32_t priority) {
     const std::string bytes = bytes_of(priority);
     const std::string_view key =
         std::string_view{bytes}.substr(0, key_bytes(Relation::flow, bytes));
-    return store.find(Relation::flow, key, key_hash(Relation::flow, key));
+    return store.find(Relation::flow, key, key_hash(key));
 }
 
 class Store : public testing::Test {
@@ -74,7 +73,7 @@ TEST_F(Store, digests_depend_on_rows_alone) {
     const auto digest = [&] {
         std::uint64_t sum = 0;
         store_.holdings().for_each([&](HoldingId, const Holdings::Holding& holding) {
-            sum += holding.rows[static_cast<std::size_t>(Relation::flow)].digest;
+            sum += holding.rows[static_cast<std::size_t>(Relation::flow)].sum.digest;
         });
         return sum;
     };
