@@ -1,7 +1,10 @@
 // Answers that do something beside rows: watch, barrier, release, clock, packet-out.
 #include "control/client_state.hh"
 #include "control/language/language.hh"
+#include "control/rows/language_message.hh"
 #include "pipeline/program.hh"
+
+#include <algorithm>
 
 namespace weft {
 
@@ -62,6 +65,29 @@ void Switch::answer(const To& to, const control::Barrier& request) {
     });
 }
 
+void Switch::answer(const To& to, const control::Lease& request) {
+    if (request.scope().size() > name_bytes_max)
+        return refuse(to, request.id(), Error{"bad_value", "the scope has more than 255 bytes"});
+    const auto fence = leases_.ask(
+        {
+            .scope = request.scope(),
+            .client = to.client.session->label(),
+            .ttl_ms = request.ttl_ms(),
+            .fence = request.fence(),
+        },
+        backend_.now_ms()
+    );
+    if (!fence)
+        return refuse(to, request.id(), fence.error());
+    control::Reply out;
+    control::LeaseGranted& lease = *out.mutable_lease();
+    lease.set_id(request.id());
+    lease.set_scope(request.scope());
+    lease.set_fence(*fence);
+    lease.set_ttl_ms(request.ttl_ms());
+    reply(to, out);
+}
+
 void Switch::answer(const To& to, const control::Release& request) {
     const auto port = standing_port(request.bridge(), request.port());
     if (!port)
@@ -82,9 +108,12 @@ void Switch::answer(const To& to, const control::Clock& request) {
     // What is due happens before the answer, so that a test sees it.
     for (int i = 0; i < polls_after_clock; ++i) {
         const std::uint64_t now_ms = backend_.now_ms();
-        if (expiry_.next_ms() > now_ms && macs_.next_ms() > now_ms)
+        if (std::min(
+                {expiry_.next_ms(), macs_.next_ms(), row_ends_.next_ms(), owner_ends_.next_ms()}
+            ) > now_ms)
             break;
         expire();
+        end_lives();
         learn();
     }
     done(to, request.id());
@@ -92,13 +121,33 @@ void Switch::answer(const To& to, const control::Clock& request) {
 
 // -- packet-out
 
+namespace {
+
+Judged<Actions> actions_of(const control::PacketOut& request) {
+    if (request.has_action_list() && request.actions().empty())
+        return actions_from(request.action_list(), "action_list");
+    auto parsed = request.has_action_list()
+                      ? fail("duplicate_field", "action_list stands beside actions: give one")
+                      : parse_actions(request.actions());
+    if (parsed)
+        return std::move(*parsed);
+    return tl::unexpected{Fault{
+        .code = std::move(parsed.error().code),
+        .message = std::move(parsed.error().what),
+        .path = {},
+        .op = {},
+    }};
+}
+
+} // namespace
+
 void Switch::answer(const To& to, control::PacketOut& request) {
     const std::string id = request.id();
     const auto refused = [&](Error error) { refuse(to, id, std::move(error)); };
     const bool named = !to.client.session->client().empty();
     if (id.size() > name_bytes_max)
         return refused({"out_of_range", "the id has more than 255 bytes"});
-    const std::uint64_t content = key_hash(Relation::flow, request.SerializeAsString());
+    const std::uint64_t content = key_hash(request.SerializeAsString());
     const std::string key = "packet_out " + id; // transactions have ids of their own
     const auto ids = named && !id.empty() ? ids_of(to.client) : nullptr;
     if (ids) {
@@ -129,9 +178,9 @@ void Switch::answer(const To& to, control::PacketOut& request) {
             return refused(port.error());
         ingress = *port;
     }
-    const auto actions = parse_actions(request.actions());
+    const Judged<Actions> actions = actions_of(request);
     if (!actions)
-        return refused(actions.error());
+        return refuse(to, id, actions.error());
     for (const Action& action : *actions)
         if (!supported(action))
             return refused({

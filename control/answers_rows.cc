@@ -1,6 +1,8 @@
 // Answers that show rows: hello, get, digest, pending.
 #include "control/client_state.hh"
 #include "control/framing.hh"
+#include "control/language/language.hh"
+#include "control/rows/language_message.hh"
 
 #include <algorithm>
 #include <charconv>
@@ -12,27 +14,17 @@ namespace {
 
 constexpr std::size_t page_rows_default = 1'000;
 constexpr std::size_t page_rows_max = 10'000;
+constexpr std::size_t page_bytes_max = std::size_t{4} << 20; // of rows
+constexpr std::size_t structured_factor = 16; // as a message a text may be so much longer
 constexpr std::size_t pending_rows_max = 10'000;
 constexpr std::size_t pending_bytes_max = std::size_t{8} << 20;
 
-constexpr std::array<std::string_view, 17> features = {
-    "clone",
-    "clock",
-    "digest",
-    "explain",
-    "groups",
-    "multi_part",
-    "normal",
-    "packet_in",
-    "packet_out",
-    "patch",
-    "replace",
-    "scopes",
-    "strict",
-    "timeouts",
-    "trace",
-    "versions",
-    "watch",
+constexpr std::array<std::string_view, 24> features = {
+    "clone",     "clock",     "compare_and_swap", "digest", "digest_parts",
+    "ephemeral", "explain",   "groups",           "lease",  "multi_part",
+    "normal",    "packet_in", "packet_out",       "patch",  "replace",
+    "scopes",    "strict",    "structured",       "sweep",  "timeouts",
+    "trace",     "ttl",       "versions",         "watch",
 };
 
 /// The number behind `prefix` in a cursor of runtime rows.
@@ -44,6 +36,20 @@ std::optional<std::uint64_t> number_after(std::string_view text, std::string_vie
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     return error == std::errc{} && end == text.data() + text.size() ? std::optional{number}
                                                                     : std::nullopt;
+}
+
+/// `parts` 0: all rows.
+Result<Partition> partition_of(std::uint32_t part, std::uint32_t parts) {
+    if (parts == 0 && part == 0)
+        return Partition{};
+    if (!std::has_single_bit(parts))
+        return fail("bad_value", "parts " + std::to_string(parts) + " is no power of two");
+    if (part >= parts)
+        return fail(
+            "out_of_range",
+            "part " + std::to_string(part) + " is not one of 0 to " + std::to_string(parts - 1)
+        );
+    return Partition{part, parts};
 }
 
 Error bad_cursor(std::string_view cursor) {
@@ -73,12 +79,14 @@ void Switch::answer(const To& to, const control::Hello& request) {
         std::find(request.versions().begin(), request.versions().end(), 1u) ==
             request.versions().end())
         return refuse(to, request.id(), Error{"unsupported", "this switch speaks version 1 only"});
+    if (name != client.session->client() || request.owner_epoch() != client.owner_epoch)
+        forget_owner(client);
     if (name != client.session->client()) {
         client.session->set_client(name);
         client.ids.reset();
-        if (client.owner)
-            rows_.holdings().unpin(*std::exchange(client.owner, std::nullopt));
     }
+    client.owner_epoch = request.owner_epoch();
+    client.grace_ms = request.grace_ms();
     control::Reply out;
     control::Welcome& hello = *out.mutable_hello();
     hello.set_id(request.id());
@@ -109,30 +117,24 @@ void Switch::answer(const To& to, const control::Hello& request) {
     limits["name_bytes"] = name_bytes_max;
     limits["ids"] = AcceptedIds::ids_max;
     ports_.for_each([&](PortId port) { *hello.add_ports() = ports_.status(port); });
-    for (control::DigestEntry& entry : digests({}, std::nullopt))
+    for (control::DigestEntry& entry : digests({}, std::nullopt, {}))
         *hello.add_digests() = std::move(entry);
     reply(to, out);
 }
 
 // -- digests
 
-std::vector<control::DigestEntry>
-Switch::digests(const std::string& scope, std::optional<Relation> relation) const {
-    struct Sum {
-        std::uint64_t rows = 0;
-        std::uint64_t digest = 0;
-    };
-    std::map<std::pair<std::string_view, Relation>, Sum> sums;
-    rows_.holdings().for_each([&](HoldingId, const Holdings::Holding& holding) {
+std::vector<control::DigestEntry> Switch::digests(
+    const std::string& scope, std::optional<Relation> relation, const Partition& partition
+) const {
+    std::map<std::pair<std::string_view, Relation>, Holdings::Sum> sums;
+    rows_.holdings().for_each([&](HoldingId id, const Holdings::Holding& holding) {
         if (!scope.empty() && scope != holding.scope)
             return;
         for (const Relation of : relations) {
             const Holdings::Rows& rows = holding.rows[static_cast<std::size_t>(of)];
-            if (rows.count == 0 || (relation && *relation != of))
-                continue;
-            Sum& sum = sums[{holding.scope, of}];
-            sum.rows += rows.count;
-            sum.digest += rows.digest;
+            if (rows.sum.count != 0 && (!relation || *relation == of))
+                sums[{holding.scope, of}].add(rows_.sum(id, of, partition));
         }
     });
     // Who asks for one relation gets an entry, also where there is no row.
@@ -143,7 +145,7 @@ Switch::digests(const std::string& scope, std::optional<Relation> relation) cons
         control::DigestEntry& entry = entries.emplace_back();
         entry.set_scope(std::string{key.first});
         entry.set_relation(std::string{name(key.second)});
-        entry.set_rows(sum.rows);
+        entry.set_rows(sum.count);
         entry.set_digest(sum.digest);
     }
     return entries;
@@ -156,16 +158,43 @@ void Switch::answer(const To& to, const control::Digest& request) {
         if (!relation)
             return refuse(to, request.id(), unknown_relation("relation", request.relation()));
     }
+    const Result<Partition> partition = partition_of(request.part(), request.parts());
+    if (!partition)
+        return refuse(to, request.id(), partition.error());
     control::Reply out;
     control::Digests& digests_of = *out.mutable_digests();
     digests_of.set_id(request.id());
     digests_of.set_generation(tables_.generation());
-    for (control::DigestEntry& entry : digests(request.scope(), relation))
+    for (control::DigestEntry& entry : digests(request.scope(), relation, *partition))
         *digests_of.add_digests() = std::move(entry);
     reply(to, out);
 }
 
 // -- get
+
+namespace {
+
+/// Texts that the switch made itself, as messages.
+void structure(std::string& text, control::ActionList& out) {
+    to_message(parse_actions(text).value(), out);
+    text.clear();
+}
+
+void structure(control::Row& row) {
+    if (row.has_flow()) {
+        control::Flow& flow = *row.mutable_flow();
+        to_message(parse_match(flow.match()).value(), *flow.mutable_match_terms());
+        flow.clear_match();
+        structure(*flow.mutable_actions(), *flow.mutable_action_list());
+    } else if (row.has_table() && !row.table().miss().empty()) {
+        structure(*row.mutable_table()->mutable_miss(), *row.mutable_table()->mutable_miss_list());
+    } else if (row.has_group()) {
+        for (control::Bucket& bucket : *row.mutable_group()->mutable_buckets())
+            structure(*bucket.mutable_actions(), *bucket.mutable_action_list());
+    }
+}
+
+} // namespace
 
 control::StoredRow Switch::stored(const Row& row) const {
     constexpr std::uint64_t never_used = ~std::uint64_t{0};
@@ -219,6 +248,10 @@ void Switch::answer(const To& to, const control::Get& request) {
             }
         );
     const std::uint64_t now_ms = backend_.now_ms();
+    const PageLimits limits{
+        .rows = max,
+        .bytes = request.structured() ? page_bytes_max / structured_factor : page_bytes_max,
+    };
     RowPage page;
     if (request.cursor().empty()) {
         RowFilter filter;
@@ -229,17 +262,25 @@ void Switch::answer(const To& to, const control::Get& request) {
         filter.name = request.name();
         filter.owner = request.owner();
         filter.scope = request.scope();
-        page = rows_.first_page(filter, max, tables_.generation(), now_ms);
+        const Result<Partition> partition = partition_of(request.part(), request.parts());
+        if (!partition)
+            return refuse(to, request.id(), partition.error());
+        filter.partition = *partition;
+        page = rows_.first_page(filter, limits, tables_.generation(), now_ms);
     } else {
-        auto next = rows_.next_page(request.cursor(), max, now_ms);
+        auto next = rows_.next_page(request.cursor(), limits, now_ms);
         if (!next)
             return refuse(to, request.id(), next.error());
         page = std::move(*next);
     }
     rows.set_generation(page.generation);
     rows.set_cursor(page.cursor);
-    for (const RowPtr& row : page.rows)
-        *rows.add_rows() = stored(*row);
+    for (const RowPtr& row : page.rows) {
+        control::StoredRow& made = *rows.add_rows();
+        made = stored(*row);
+        if (request.structured())
+            structure(*made.mutable_row());
+    }
     reply(to, out);
 }
 

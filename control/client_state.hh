@@ -17,6 +17,9 @@ struct Switch::Parts {
     bool strict = false;
     std::string scope;
     std::optional<control::Replace> replace;
+    std::optional<control::Sweep> sweep;
+    std::uint64_t fence = 0;
+    bool ephemeral = false;
     std::vector<PreparedOp> ops;
     std::uint32_t op_count = 0; // of all parts so far, those that were refused among them
     std::size_t bytes = 0;
@@ -31,7 +34,10 @@ struct Switch::Parts {
 
 struct Switch::Client {
     Session* session = nullptr;
-    std::optional<OwnerId> owner; // pinned
+    std::uint64_t owner_epoch = 0;
+    std::uint32_t grace_ms = 0;             // of its ephemeral rows; 0: the switch's
+    std::optional<OwnerId> owner;           // pinned
+    std::optional<OwnerId> ephemeral_owner; // the same life's, pinned
     std::shared_ptr<AcceptedIds> ids;
     std::unique_ptr<Parts> parts;
     bool preparing = false; // poll() goes on with parts->part

@@ -216,7 +216,12 @@ private:
     bool nested(const FieldSchema& field, std::string_view bytes) {
         if (field.message == &op_schema())
             return transaction_op(bytes);
-        if (message(*field.message, bytes))
+        if (depth_ >= message_depth_max)
+            return wrong(nested_too_deep(std::string{field.name}));
+        ++depth_;
+        const bool fine = message(*field.message, bytes);
+        --depth_;
+        if (fine)
             return true;
         fault->path = std::string{field.name} + (fault->path.empty() ? "" : "." + fault->path);
         return false;
@@ -240,6 +245,7 @@ private:
     }
 
     std::uint32_t ops_ = 0;
+    std::size_t depth_ = 0;
 };
 
 /// The request's own id, wherever it stands: every request has it as its first field.

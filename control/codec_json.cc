@@ -394,6 +394,11 @@ bool RequestReader::start_object(std::size_t) {
         wrong_type(*field, "an object");
         return true;
     }
+    if (frames_.size() > message_depth_max) {
+        Fault what = nested_too_deep(path_here());
+        wrong(std::move(what.code), std::move(what.message), std::string{field->name});
+        return true;
+    }
     Open& open = frames_.back();
     const Reflection& all = *open.message->GetReflection();
     Message* inner = open.in_array ? all.AddMessage(open.message, field->field)

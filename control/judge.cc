@@ -161,8 +161,7 @@ std::int64_t Lowering::flows_of(const NumberInBridge& table) const {
     row.set_bridge(table.first);
     row.set_table(table.second);
     const std::string key = row.SerializeAsString();
-    const bool has_row =
-        rows_.find(Relation::table, key, key_hash(Relation::table, key)) != nullptr;
+    const bool has_row = rows_.find(Relation::table, key, key_hash(key)) != nullptr;
     return static_cast<std::int64_t>(
                references_.providers({Named::Kind::table, table.first, {}, table.second})
            ) -
@@ -172,8 +171,9 @@ std::int64_t Lowering::flows_of(const NumberInBridge& table) const {
 std::optional<Fault> Lowering::judge_references(const NetChange& net) const {
     std::unordered_map<std::string, std::int64_t> provided; // by the change
     std::string key;
+    Uses uses;
     const auto provide = [&](Relation relation, std::string_view bytes, std::int64_t by) {
-        const Uses uses = uses_of(relation, bytes, nullptr);
+        uses_of(relation, bytes, nullptr, uses);
         for (const Named& named : uses.provides) {
             References::key_of(named, key);
             provided[key] += by;
@@ -195,7 +195,7 @@ std::optional<Fault> Lowering::judge_references(const NetChange& net) const {
             parsed = meaning_of(op->row.relation, op->row.bytes);
             meaning = parsed.get();
         }
-        const Uses uses = uses_of(op->row.relation, op->row.bytes, meaning);
+        uses_of(op->row.relation, op->row.bytes, meaning, uses);
         for (const Mention& mention : uses.mentions) {
             References::key_of(mention.named, key);
             const auto change = provided.find(key);

@@ -56,7 +56,7 @@ control::Bridge Lowering::bridge_row(std::string_view bridge) const {
     control::Bridge row;
     row.set_name(std::string{bridge_shown(bridge)});
     const std::string key = row.SerializeAsString();
-    const Row* found = rows_.find(Relation::bridge, key, key_hash(Relation::bridge, key));
+    const Row* found = rows_.find(Relation::bridge, key, key_hash(key));
     return found == nullptr ? row : to_message(Relation::bridge, found->bytes()).bridge();
 }
 
@@ -149,7 +149,7 @@ Result<Lowering::Made> Lowering::make(RowChange& change, Generation generation) 
         if (const auto meter = tables_.meter_id(*bridge, key.number); !meter)
             return tl::unexpected{meter.error()};
     } else if (op.row.relation == Relation::flow) {
-        const auto rule = insert_rule(*made.row, *made.meaning);
+        const auto rule = insert_rule(*bridge, key, *made.meaning);
         if (!rule)
             return tl::unexpected{rule.error()};
         made.row->rule = *rule;
@@ -159,12 +159,8 @@ Result<Lowering::Made> Lowering::make(RowChange& change, Generation generation) 
     return made;
 }
 
-Result<Rule*> Lowering::insert_rule(const Row& row, const Meaning& meaning) {
-    const KeyView key = key_view(Relation::flow, row.key());
-    const auto bridge = tables_.bridge_id(bridge_shown(key.bridge));
-    if (!bridge)
-        return tl::unexpected{bridge.error()};
-    const auto table = tables_.table_id(*bridge, key.number);
+Result<Rule*> Lowering::insert_rule(BridgeId bridge, const KeyView& key, const Meaning& meaning) {
+    const auto table = tables_.table_id(bridge, key.number);
     if (!table)
         return tl::unexpected{table.error()};
     return tables_.insert_rule({
@@ -187,7 +183,8 @@ void Lowering::leave(Row& row, std::uint64_t version, bool comes_again) {
     if (row.relation == Relation::port)
         note_port(row, false);
     references_.remove(row);
-    for (const Named& named : uses_of(row.relation, row.bytes(), nullptr).provides)
+    uses_of(row.relation, row.bytes(), nullptr, uses_);
+    for (const Named& named : uses_.provides)
         references_.withdraw(named);
     if (!comes_again && std::max(version, row.version) != 0)
         rows_.set_tombstone(row.relation, row.key(), std::max(version, row.version));
@@ -207,9 +204,9 @@ void Lowering::leave(Row& row, std::uint64_t version, bool comes_again) {
 void Lowering::come(const RowChange& change, OwnerId owner, Made& made) {
     Row& row = *made.row;
     rows_.insert(made.row, change.op->scope, {&owner, 1});
-    const Uses uses = uses_of(row.relation, row.bytes(), made.meaning.get());
-    references_.add(row, uses.mentions);
-    for (const Named& named : uses.provides)
+    uses_of(row.relation, row.bytes(), made.meaning.get(), uses_);
+    references_.add(row, uses_.mentions);
+    for (const Named& named : uses_.provides)
         references_.provide(named);
     if (row.relation == Relation::port)
         note_port(row, true);

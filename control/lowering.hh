@@ -70,7 +70,7 @@ private:
     std::optional<Fault> judge_bridges(const NetChange& net) const;
     std::int64_t flows_of(const std::pair<std::string, std::uint32_t>& table) const;
 
-    Result<Rule*> insert_rule(const Row& row, const Meaning& meaning);
+    Result<Rule*> insert_rule(BridgeId bridge, const KeyView& key, const Meaning& meaning);
     Result<Made> make(RowChange& change, Generation generation);
     void erase_rule(Rule* rule);
     void leave(Row& row, std::uint64_t version, bool comes_again);
@@ -91,6 +91,7 @@ private:
     Tables& tables_;
     TableLimits limits_;
     bool tracing_ = false;
+    Uses uses_; // of the row at hand; kept for its memory
     using NumberInBridge = std::pair<std::string, std::uint32_t>;
     std::unordered_map<PortId, Row*> port_rows_;
     std::map<NumberInBridge, Row*> port_numbers_;       // of port rows that give one

@@ -144,6 +144,10 @@ control::Nak nak_of(std::string id, Fault fault) {
     if (!fault.path.empty())
         nak.set_path(std::move(fault.path));
     nak.set_message(std::move(fault.message));
+    if (fault.current_version)
+        nak.set_current_version(*fault.current_version);
+    if (fault.current_row)
+        *nak.mutable_current_row() = *fault.current_row;
     return nak;
 }
 
@@ -189,6 +193,14 @@ Fault unknown_request(std::string_view name) {
                                        : "request " + quoted(name) + " does not exist";
     message += ": it must be one of " + request_schema().names();
     return {.code = "unknown_request", .message = std::move(message), .path = {}, .op = {}};
+}
+
+Fault nested_too_deep(std::string path) {
+    return {
+        .code = "too_many_actions",
+        .message = "messages are nested deeper than " + std::to_string(message_depth_max),
+        .path = std::move(path),
+        .op = {}};
 }
 
 Fault duplicate_field(const FieldSchema& field, std::string path) {

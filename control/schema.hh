@@ -4,8 +4,11 @@
 
 #include "control/weft.pb.h"
 
+#include <tl/expected.hpp>
+
 #include <cstdint>
 #include <google/protobuf/descriptor.h>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -59,7 +62,15 @@ struct Fault {
     std::string message;
     std::string path;                // inside the op where there is one, else inside the request
     std::optional<std::uint32_t> op; // index in the transaction
+    std::optional<std::uint64_t> current_version{};
+    std::shared_ptr<const control::Row> current_row{};
 };
+
+template <class T>
+using Judged = tl::expected<T, Fault>;
+
+/// Messages inside messages of one request; deeper ones are refused.
+inline constexpr std::size_t message_depth_max = 64;
 
 control::Nak nak_of(std::string id, Fault fault);
 /// The client's id of a request, whatever its kind; empty where no kind is set.
@@ -68,6 +79,7 @@ std::string id_of(const control::Request& request);
 Fault unknown_field(const MessageSchema& schema, std::string path, std::string_view name);
 Fault unknown_relation(std::string path, std::string_view name);
 Fault unknown_request(std::string_view name);
+Fault nested_too_deep(std::string path);
 /// `existing` and `name` are one field twice, or two members of one oneof.
 Fault duplicate_field(const FieldSchema& field, std::string path);
 

@@ -62,9 +62,12 @@ void Switch::disconnected(Session& session) {
             if (out.session == number)
                 out.session = 0;
     std::erase(preparing_, number);
-    if (gone.owner)
-        rows_.holdings().unpin(*gone.owner);
+    const std::string name = session.label();
+    const std::uint32_t grace_ms = gone.grace_ms == 0 ? config_.grace_ms : gone.grace_ms;
+    forget_owner(gone);
     clients_.erase(number);
+    if (ephemeral_owners_.contains(name))
+        owner_ends_.set(name, backend_.now_ms() + grace_ms);
 }
 
 Switch::Client& Switch::client(Session& session) {
@@ -76,13 +79,25 @@ Switch::Client* Switch::client(std::uint64_t number) {
     return found == clients_.end() ? nullptr : found->second.get();
 }
 
-OwnerId Switch::owner_of(Client& client) {
-    if (!client.owner) {
+OwnerId Switch::owner_of(Client& client, bool ephemeral) {
+    std::optional<OwnerId>& owner = ephemeral ? client.ephemeral_owner : client.owner;
+    if (!owner) {
         Holdings& holdings = rows_.holdings();
-        client.owner = holdings.owner(client.session->label(), client.session->client().empty());
-        holdings.pin(*client.owner);
+        owner = holdings.owner({
+            .name = client.session->label(),
+            .epoch = client.owner_epoch,
+            .ephemeral = ephemeral,
+            .anonymous = client.session->client().empty(),
+        });
+        holdings.pin(*owner);
     }
-    return *client.owner;
+    return *owner;
+}
+
+void Switch::forget_owner(Client& client) {
+    for (std::optional<OwnerId>* owner : {&client.owner, &client.ephemeral_owner})
+        if (*owner)
+            rows_.holdings().unpin(*std::exchange(*owner, std::nullopt));
 }
 
 std::shared_ptr<AcceptedIds> Switch::ids_of(Client& client) {
@@ -175,6 +190,8 @@ void Switch::dispatch(const To& to, control::Request& request) {
         return answer(to, request.release());
     case control::Request::kClock:
         return answer(to, request.clock());
+    case control::Request::kLease:
+        return answer(to, request.lease());
     case control::Request::kUnwatch:
         return answer(to, request.unwatch());
     case control::Request::REQUEST_NOT_SET:

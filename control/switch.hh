@@ -2,8 +2,10 @@
 // tells what happens.
 #pragma once
 
+#include "control/deadlines.hh"
 #include "control/events.hh"
 #include "control/expiry.hh"
+#include "control/leases.hh"
 #include "control/log.hh"
 #include "control/lowering.hh"
 #include "control/macs.hh"
@@ -23,6 +25,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -42,6 +45,7 @@ struct SwitchConfig {
     std::size_t transaction_terms_max =
         std::size_t{4} << 20; // of all matches in one transaction: a short text may have 4,096
     std::size_t waiting_max = 1'024; // requests of one session behind its large transaction
+    std::uint32_t grace_ms = 10'000; // that ephemeral rows outlive their client, unless it says so
     std::function<void(Severity, std::string_view)>
         log{}; // audit lines and warnings; none: nowhere
 };
@@ -127,14 +131,20 @@ private:
     Judged<TransactionInput> input_of(Client& client, Parts& parts);
     bool answer_repeat(const To& to, const std::string& id, std::uint64_t content);
     std::optional<Fault> apply(NetChange& net, RowCount& counts);
+    void live_until(const CanonicalRow& of, std::uint64_t end_ms);
     void publish(const std::vector<Applied>& applied, Generation generation);
     void log(Severity severity, std::string_view line) const;
     void audit(std::string_view client, std::string_view id, const RowCount& counts);
-    OwnerId owner_of(Client& client);
+    OwnerId owner_of(Client& client, bool ephemeral = false);
+    void forget_owner(Client& client);
+    std::optional<Fault>
+    judge_leases(const Parts& parts, const NetChange& net, const Client& client) const;
     std::shared_ptr<AcceptedIds> ids_of(Client& client);
 
     // switch_runtime.cc
     void expire();
+    void end_lives();
+    void reap(const std::string& owner);
     void learn();
     void answer_barriers();
     void tell_full(const Fault& fault);
@@ -145,8 +155,9 @@ private:
     void answer(const To& to, const control::Get& request);
     void answer(const To& to, const control::Digest& request);
     void answer(const To& to, const control::Pending& request);
-    std::vector<control::DigestEntry>
-    digests(const std::string& scope, std::optional<Relation> relation) const;
+    std::vector<control::DigestEntry> digests(
+        const std::string& scope, std::optional<Relation> relation, const Partition& partition
+    ) const;
     control::StoredRow stored(const Row& row) const;
     Result<void> get_ports(const control::Get& request, std::size_t max, control::Rows& rows) const;
     Result<void> get_macs(const control::Get& request, std::size_t max, control::Rows& rows) const;
@@ -155,6 +166,7 @@ private:
     void answer(const To& to, const control::Watch& request);
     void answer(const To& to, const control::Unwatch& request);
     void answer(const To& to, const control::Barrier& request);
+    void answer(const To& to, const control::Lease& request);
     void answer(const To& to, const control::Release& request);
     void answer(const To& to, const control::Clock& request);
     void answer(const To& to, control::PacketOut& request);
@@ -184,6 +196,11 @@ private:
     Ports ports_;
     Macs macs_;
     Expiry expiry_;
+    Leases leases_;
+    std::unordered_map<Row*, RowPtr> mortal_; // rows with a time to live, by their deadlines
+    Deadlines<Row*> row_ends_;
+    std::set<std::string> ephemeral_owners_; // who asserted ephemeral rows
+    Deadlines<std::string> owner_ends_;      // of those, who has been away since
 
     std::unordered_map<std::uint64_t, std::unique_ptr<Client>> clients_; // by the peer's number
     ClientIds client_ids_;
@@ -193,7 +210,6 @@ private:
     std::unordered_map<std::uint64_t, Out> traces_;
     std::vector<RowPtr> kept_for_traces_; // rows that left while a trace may still name them
     ActionsMemo memo_;
-    std::string scratch_; // bytes of the op at hand
     std::optional<std::uint64_t> told_full_ms_;
     std::uint64_t accepted_ = 0;
     std::uint64_t refused_ = 0;

@@ -33,6 +33,7 @@ std::uint64_t Switch::poll() {
         }
     }
     expire();
+    end_lives();
     learn();
     const bool ports_wait = ports_.poll();
     const auto planner_ms = planner_.step();
@@ -48,7 +49,8 @@ std::uint64_t Switch::poll() {
         return barrier_poll_ms;
     if (planner_ms)
         return *planner_ms;
-    const std::uint64_t next_ms = std::min(expiry_.next_ms(), macs_.next_ms());
+    const std::uint64_t next_ms =
+        std::min({expiry_.next_ms(), macs_.next_ms(), row_ends_.next_ms(), owner_ends_.next_ms()});
     // A manual clock stands still until a request moves it, and that request polls.
     if (backend_.manual_clock() && next_ms > now_ms)
         return idle_poll_ms;
@@ -87,6 +89,46 @@ void Switch::expire() {
         events_.add(Topic::flow, bridge, now_ms, std::move(event));
     }
     audit("switch", "timeouts", counts);
+}
+
+/// Rows whose time to live is over, and those of clients that did not come back, leave.
+void Switch::end_lives() {
+    const std::uint64_t now_ms = backend_.now_ms();
+    NetChange net;
+    for (Row* row : row_ends_.take(now_ms, expired_at_once))
+        net.changes.push_back({
+            .kind = RowChange::Kind::remove,
+            .before = row,
+            .op = nullptr,
+            .owners = {},
+        });
+    net.removed = static_cast<std::uint32_t>(net.changes.size());
+    RowCount counts;
+    if (net.removed != 0) {
+        (void)apply(net, counts); // taking rows away needs no room
+        audit("switch", "time to live", counts);
+    }
+    for (const std::string& owner : owner_ends_.take(now_ms, 1))
+        reap(owner);
+}
+
+/// Unless it is back, its ephemeral rows leave.
+void Switch::reap(const std::string& owner) {
+    for (const auto& [number, client] : clients_)
+        if (client->session->label() == owner)
+            return;
+    ephemeral_owners_.erase(owner);
+    TransactionInput input;
+    SweepOf& sweep = input.sweep.emplace();
+    sweep.owner = owner;
+    sweep.ephemeral = true;
+    sweep.relations.fill(true);
+    Judged<NetChange> net = consolidate(rows_, input);
+    RowCount counts;
+    if (!net || net->changes.empty())
+        return;
+    (void)apply(*net, counts); // taking rows away needs no room
+    audit("switch", "client \"" + owner + "\" is gone", counts);
 }
 
 void Switch::learn() {

@@ -11,8 +11,26 @@ namespace {
 constexpr std::size_t meanings_max =
     131'072; // of larger transactions texts are parsed again when they are applied
 
+std::uint64_t fold(std::uint64_t content, std::uint64_t more) {
+    return (std::rotl(content, 17) ^ more) * 0x9e37'79b9'7f4a'7c15u;
+}
 std::uint64_t fold(std::uint64_t content, std::string_view more) {
-    return (std::rotl(content, 17) ^ key_hash(Relation::flow, more)) * 0x9e37'79b9'7f4a'7c15u;
+    return fold(content, row_hash(more));
+}
+/// What the op asks for, in whatever words.
+std::uint64_t content_of(const PreparedOp& op) {
+    const std::array<std::uint64_t, 6> rest = {
+        static_cast<std::uint64_t>(op.verb) << 8 | static_cast<std::uint64_t>(op.row.relation),
+        static_cast<std::uint64_t>(op.weight),
+        op.version,
+        op.if_version.value_or(0),
+        std::uint64_t{op.ttl_ms} << 2 | std::uint64_t{op.if_version.has_value()} << 1 |
+            std::uint64_t{op.if_absent},
+        op.scope.empty() ? 0 : row_hash(op.scope),
+    };
+    return row_hash(
+        {reinterpret_cast<const char*>(rest.data()), sizeof rest}, row_hash(op.row.bytes)
+    );
 }
 
 Fault fault_of(std::string code, std::string message) {
@@ -52,7 +70,13 @@ void Switch::start(const To& to, control::Transaction& transaction) {
         fresh.scope = transaction.scope();
         if (transaction.has_replace())
             fresh.replace = transaction.replace();
-        fresh.content = fold(fresh.strict ? 1 : 0, fresh.scope);
+        if (transaction.has_sweep())
+            fresh.sweep = transaction.sweep();
+        fresh.fence = transaction.fence();
+        fresh.ephemeral = transaction.ephemeral();
+        fresh.content = fold((fresh.strict ? 1u : 0u) + (fresh.ephemeral ? 2u : 0u), fresh.scope);
+        if (fresh.sweep)
+            fresh.content = fold(fresh.content, "s" + fresh.sweep->SerializeAsString());
         if (fresh.replace)
             fresh.content = fold(fresh.content, "r" + fresh.replace->SerializeAsString());
     }
@@ -84,8 +108,6 @@ bool Switch::prepare_slice(Client& client) {
     ));
     for (; parts.at < end; ++parts.at) {
         control::Op& op = *parts.part.mutable_ops(parts.at);
-        op.SerializeToString(&scratch_);
-        parts.content = fold(parts.content, scratch_);
         const std::uint32_t number = parts.op_count++;
         if (parts.fault)
             continue;
@@ -109,13 +131,16 @@ bool Switch::prepare_slice(Client& client) {
             }
             if (number >= meanings_max)
                 prepared->row.meaning.reset();
+            parts.content = fold(parts.content, content_of(*prepared));
             parts.bytes += sizeof(PreparedOp) + prepared->row.bytes.size();
             parts.ops.push_back(std::move(*prepared));
         } else {
             parts.fault = std::move(prepared.error());
         }
-        if (parts.fault)
+        if (parts.fault) {
+            parts.content = fold(parts.content, 1); // none that was accepted has a fault
             std::vector<PreparedOp>{}.swap(parts.ops);
+        }
     }
     return parts.at == parts.part.ops_size();
 }
@@ -161,27 +186,50 @@ bool Switch::answer_repeat(const To& to, const std::string& id, std::uint64_t co
     return true;
 }
 
+namespace {
+
+/// Which relations a replace or a sweep is for: those named, or all.
+std::optional<Fault> take_relations(
+    const google::protobuf::RepeatedPtrField<std::string>& names,
+    const std::string& path,
+    std::array<bool, relation_count>& out
+) {
+    out.fill(names.empty());
+    for (const std::string& relation : names) {
+        const auto known = relation_from(relation);
+        if (!known)
+            return unknown_relation(path + ".relations", relation);
+        out[static_cast<std::size_t>(*known)] = true;
+    }
+    return std::nullopt;
+}
+
+} // namespace
+
 Judged<TransactionInput> Switch::input_of(Client& client, Parts& parts) {
     TransactionInput input;
-    input.owner = owner_of(client);
+    input.owner = owner_of(client, parts.ephemeral);
     input.ops = std::move(parts.ops);
+    if (parts.sweep) {
+        SweepOf& sweep = input.sweep.emplace();
+        sweep.owner = parts.sweep->owner().empty() ? client.session->label() : parts.sweep->owner();
+        sweep.epoch = parts.sweep->epoch() == 0 ? client.owner_epoch : parts.sweep->epoch();
+        sweep.scope = parts.sweep->scope();
+        if (auto fault = take_relations(parts.sweep->relations(), "sweep", sweep.relations))
+            return tl::unexpected{std::move(*fault)};
+    }
     if (!parts.replace)
         return Judged<TransactionInput>{std::move(input)};
     const control::Replace& asked = *parts.replace;
     ReplaceOf& of = input.replace.emplace();
     of.scope = asked.scope();
-    of.relations.fill(asked.relations().empty());
-    for (const std::string& relation : asked.relations()) {
-        const auto known = relation_from(relation);
-        if (!known)
-            return tl::unexpected{unknown_relation("replace.relations", relation)};
-        of.relations[static_cast<std::size_t>(*known)] = true;
-    }
-    if (!asked.owner().empty()) {
+    if (auto fault = take_relations(asked.relations(), "replace", of.relations))
+        return tl::unexpected{std::move(*fault)};
+    if (!asked.owner().empty() && asked.owner() != client.session->label()) {
         // Rows may be given to, and taken from, a client that is not here.
         input.owner = rows_.holdings().owner(asked.owner(), false);
         of.owner = input.owner;
-    } else if (asked.scope().empty()) {
+    } else if (asked.scope().empty() || !asked.owner().empty()) {
         of.owner = input.owner;
     }
     for (PreparedOp& op : input.ops) {
@@ -217,7 +265,7 @@ void Switch::judge_and_commit(const To& to, Parts& parts) {
         return refused(std::move(*parts.fault));
     if (parts.replace && !parts.replace->owner().empty() &&
         (parts.replace->owner().size() > name_bytes_max || parts.replace->owner().front() == '#') &&
-        !rows_.holdings().find_owner(parts.replace->owner()))
+        !rows_.holdings().knows(parts.replace->owner()))
         return refused(fault_of(
             "bad_value", "owner " + quoted(parts.replace->owner()) + " is no name of a client"
         ));
@@ -232,7 +280,7 @@ void Switch::judge_and_commit(const To& to, Parts& parts) {
     RowCount counts;
     if (!net)
         fault = std::move(net.error());
-    else
+    else if (!(fault = judge_leases(parts, *net, client)))
         fault = lowering_.judge(*net, parts.strict);
     if (!fault)
         fault = apply(*net, counts);
@@ -241,6 +289,8 @@ void Switch::judge_and_commit(const To& to, Parts& parts) {
         return refused(std::move(*fault));
 
     ++accepted_;
+    if (parts.ephemeral)
+        ephemeral_owners_.insert(std::string{holdings.name(acting)});
     control::Reply out;
     control::Ack& ack = *out.mutable_ack();
     ack.set_id(parts.id);
@@ -258,14 +308,49 @@ void Switch::judge_and_commit(const To& to, Parts& parts) {
 
 std::optional<Fault> Switch::apply(NetChange& net, RowCount& counts) {
     counts = {net.added, net.removed, net.unchanged};
-    if (net.changes.empty())
-        return std::nullopt;
     const Generation generation = tables_.generation() + 1;
     std::vector<Applied> applied;
-    if (auto fault = lowering_.apply(net, generation, applied))
-        return fault;
+    if (!net.changes.empty())
+        if (auto fault = lowering_.apply(net, generation, applied))
+            return fault;
     if (!applied.empty())
         publish(applied, generation);
+    for (const PreparedOp* op : net.graves)
+        rows_.set_tombstone(op->row.relation, op->row.key(), op->version);
+    for (const PreparedOp* op : net.asserted)
+        if (op->ttl_ms != 0)
+            live_until(op->row, backend_.now_ms() + op->ttl_ms);
+    return std::nullopt;
+}
+
+/// The row that stands under that key has so long to live.
+void Switch::live_until(const CanonicalRow& of, std::uint64_t end_ms) {
+    Row& row = *rows_.find(of.relation, of.key(), of.hash);
+    row.mortal = true;
+    mortal_.insert_or_assign(&row, RowPtr{&row});
+    row_ends_.set(&row, end_ms);
+}
+
+/// While a scope is leased only its holder changes it. Clients inside the process, the
+/// configuration among them, are the operator himself.
+std::optional<Fault>
+Switch::judge_leases(const Parts& parts, const NetChange& net, const Client& client) const {
+    constexpr std::uint64_t sessions_inside = 16;
+    if (leases_.none() && parts.fence == 0)
+        return std::nullopt;
+    if (client.session->peer().number < sessions_inside)
+        return std::nullopt;
+    std::set<std::string_view> scopes;
+    for (const PreparedOp* op : net.asserted)
+        scopes.insert(op->scope);
+    for (const RowChange& change : net.changes)
+        if (change.before != nullptr)
+            scopes.insert(rows_.holdings().at(change.before->holding).scope);
+    if (scopes.empty())
+        scopes.insert(parts.scope);
+    for (const std::string_view scope : scopes)
+        if (auto error = leases_.refusal(scope, parts.fence, backend_.now_ms()))
+            return fault_of(std::move(error->code), std::move(error->what));
     return std::nullopt;
 }
 
@@ -276,6 +361,10 @@ void Switch::publish(const std::vector<Applied>& applied, Generation generation)
         const Row& row = change.after ? *change.after : *change.before;
         if (change.before && change.before->timed)
             expiry_.forget(*change.before);
+        if (change.before && change.before->mortal) {
+            row_ends_.erase(change.before.get());
+            mortal_.erase(change.before.get());
+        }
         if (row.relation == Relation::port && !change.after)
             macs_.forget_port(lowering_.port_of(row));
         if (row.relation == Relation::bridge) {

@@ -57,6 +57,8 @@ public:
             return tl::unexpected{std::move(*fault_)};
         if (input_.replace)
             withdraw_the_rest();
+        if (input_.sweep)
+            sweep();
         return std::move(net_);
     }
 
@@ -101,14 +103,19 @@ private:
     }
 
     void refuse(const PreparedOp& op, std::string code, std::string message) {
+        blame(op, std::move(code), std::move(message));
+    }
+    /// False where an earlier op is at fault already.
+    bool blame(const PreparedOp& op, std::string code, std::string message) {
         if (fault_ && *fault_->op <= op.index)
-            return;
+            return false;
         fault_ = Fault{
             .code = std::move(code),
             .message = describe(op.row.relation, op.row.bytes, true) + ": " + std::move(message),
             .path = std::string{name(op.row.relation)},
             .op = op.index,
         };
+        return true;
     }
 
     Value& value_of(PreparedOp& op) {
@@ -149,8 +156,11 @@ private:
         before_op_ = erased_ = nullptr;
         const CanonicalRow& key = input_.ops[first].row;
         before_ = rows_.find(key.relation, key.key(), key.hash);
-        for (std::uint32_t i = first; i != none; i = next_[i])
+        for (std::uint32_t i = first; i != none; i = next_[i]) {
+            if (!condition_holds(input_.ops[i]))
+                return;
             sum(input_.ops[i]);
+        }
 
         const Value* wanted = nullptr;
         const Value* upserted = nullptr;
@@ -196,11 +206,48 @@ private:
         );
     }
 
+    /// What an op asks of the row that stood before the transaction.
+    bool condition_holds(const PreparedOp& op) {
+        if (op.if_absent && before_ != nullptr)
+            return refuse_cas(op, "the row stands and must not");
+        if (!op.if_version)
+            return true;
+        if (before_ == nullptr)
+            return refuse_cas(op, "no such row stands");
+        return *op.if_version == before_->version ||
+               refuse_cas(
+                   op,
+                   "the row stands at version " + std::to_string(before_->version) +
+                       " and not at " + std::to_string(*op.if_version)
+               );
+    }
+    bool refuse_cas(const PreparedOp& op, std::string why) {
+        if (!blame(op, "cas_failed", std::move(why)))
+            return false;
+        fault_->current_version =
+            before_ != nullptr ? before_->version : rows_.tombstone(op.row.relation, op.row.key());
+        if (before_ != nullptr)
+            fault_->current_row =
+                std::make_shared<const control::Row>(to_message(before_->relation, before_->bytes())
+                );
+        return false;
+    }
+    /// A delete that overtook the row which it deletes: the row must not come after it.
+    void bury() {
+        const PreparedOp* newest = erased_;
+        for (const Value& value : values_)
+            if (value.withdrawn() && (newest == nullptr || value.first->version > newest->version))
+                newest = value.first;
+        if (newest != nullptr &&
+            newest->version > rows_.tombstone(newest->row.relation, newest->row.key()))
+            net_.graves.push_back(newest);
+    }
+
     /// No row has the key.
     void judge_new(const Value* wanted, std::size_t others) {
         net_.unchanged += static_cast<std::uint32_t>(others + (erased_ != nullptr ? 1 : 0));
         if (wanted == nullptr)
-            return;
+            return bury();
         PreparedOp& op = *wanted->asserts;
         const std::uint64_t version = rows_.tombstone(op.row.relation, op.row.key());
         if (op.version != 0 && op.version <= version)
@@ -249,11 +296,10 @@ private:
         net_.unchanged += static_cast<std::uint32_t>(others + 1);
         if (op.version != 0 && op.version < before_->version)
             return refuse_stale(op, before_->version, "stands at");
-        std::vector<OwnerId> owners = live(holding.owners);
-        if (std::find(owners.begin(), owners.end(), input_.owner) == owners.end()) {
-            owners.push_back(input_.owner);
-            std::sort(owners.begin(), owners.end());
-        }
+        // Its owner holds it in this life from now on.
+        std::vector<OwnerId> owners = without(live(holding.owners), holdings_.name(input_.owner));
+        owners.push_back(input_.owner);
+        std::sort(owners.begin(), owners.end());
         const bool scope_scoped_replace = in_target && !input_.replace->scope.empty();
         if (op.scope != holding.scope && owners.size() > 1 && !scope_scoped_replace)
             return refuse(
@@ -283,8 +329,7 @@ private:
         std::size_t others
     ) {
         if (!left.empty()) {
-            std::vector<OwnerId> theirs = left;
-            std::erase(theirs, input_.owner);
+            const std::vector<OwnerId> theirs = without(left, holdings_.name(input_.owner));
             if (theirs.empty() || (nobodys(holding.owners) && !leaves))
                 return refuse(
                     op,
@@ -323,9 +368,12 @@ private:
             return {}; // the scope's rows are what the transaction says, whoever said otherwise
         if (!withdrawn && !in_target)
             return nobodys(holding.owners) ? holding.owners : live(holding.owners);
-        std::vector<OwnerId> left = live(holding.owners);
-        std::erase(left, input_.owner);
-        return left;
+        return without(live(holding.owners), holdings_.name(input_.owner));
+    }
+    /// All but the lives of one person.
+    std::vector<OwnerId> without(std::vector<OwnerId> owners, std::string_view person) const {
+        std::erase_if(owners, [&](OwnerId owner) { return holdings_.name(owner) == person; });
+        return owners;
     }
     void leave(Row& row, std::vector<OwnerId> left, std::uint64_t version) {
         if (left.empty()) {
@@ -368,9 +416,31 @@ private:
         });
     }
 
-    static bool holds(const Holdings::Holding& holding, OwnerId owner) {
-        return std::find(holding.owners.begin(), holding.owners.end(), owner) !=
-               holding.owners.end();
+    void sweep() {
+        const SweepOf& of = *input_.sweep;
+        const auto swept = [&](OwnerId owner) {
+            const Life& life = holdings_.life(owner);
+            return life.name == of.owner && (of.ephemeral ? life.ephemeral : life.epoch < of.epoch);
+        };
+        holdings_.for_each([&](HoldingId id, const Holdings::Holding& holding) {
+            if ((!of.scope.empty() && of.scope != holding.scope) ||
+                std::none_of(holding.owners.begin(), holding.owners.end(), swept))
+                return;
+            for (const Relation relation : relations) {
+                if (!of.relations[static_cast<std::size_t>(relation)])
+                    continue;
+                rows_.for_each_held(id, relation, [&](Row& row) {
+                    if (!names_key_of(row) && !(input_.replace && is_target(holding, relation)))
+                        leave(row, without(live(holding.owners), of.owner), 0);
+                });
+            }
+        });
+    }
+
+    bool holds(const Holdings::Holding& holding, OwnerId owner) const {
+        return std::any_of(holding.owners.begin(), holding.owners.end(), [&](OwnerId other) {
+            return holdings_.same_person(other, owner);
+        });
     }
     bool nobodys(std::span<const OwnerId> owners) const {
         return std::all_of(owners.begin(), owners.end(), [&](OwnerId owner) {
@@ -386,12 +456,13 @@ private:
     }
 
     void refuse_stale(const PreparedOp& op, std::uint64_t version, std::string_view how) {
-        refuse(
-            op,
-            "stale_version",
-            "version " + std::to_string(op.version) + " is not newer than " +
-                std::to_string(version) + ", which the row " + std::string{how}
-        );
+        if (blame(
+                op,
+                "stale_version",
+                "version " + std::to_string(op.version) + " is not newer than " +
+                    std::to_string(version) + ", which the row " + std::string{how}
+            ))
+            fault_->current_version = version;
     }
     /// The value of a row, for messages: the fields that are not its key.
     static std::string shown(const Row& row) {
@@ -432,6 +503,17 @@ prepare(control::Op& op, std::uint32_t index, const std::string& scope, ActionsM
                                             : Verb::weight;
     prepared.weight = op.weight();
     prepared.version = op.version();
+    if (op.has_if_version())
+        prepared.if_version = op.if_version();
+    prepared.if_absent = op.if_absent();
+    prepared.ttl_ms = op.ttl_ms();
+    if (prepared.if_absent && prepared.if_version)
+        return tl::unexpected{Fault{
+            .code = "bad_value",
+            .message = "if_absent and if_version contradict each other: give one",
+            .path = "if_absent",
+            .op = index,
+        }};
     prepared.scope = op.scope().empty() ? scope : op.scope();
     if (prepared.scope.size() > name_bytes_max)
         return tl::unexpected{Fault{

@@ -21,6 +21,9 @@ struct PreparedOp {
     std::int64_t weight = 0;
     std::string scope;
     std::uint64_t version = 0;
+    std::optional<std::uint64_t> if_version;
+    bool if_absent = false;
+    std::uint32_t ttl_ms = 0;
     CanonicalRow row;
 };
 
@@ -37,9 +40,19 @@ struct ReplaceOf {
     std::array<bool, relation_count> relations{};
 };
 
+/// "Take away what this owner asserted in lives before `epoch`", or in ephemeral ones.
+struct SweepOf {
+    std::string owner;
+    std::uint64_t epoch = 0;
+    bool ephemeral = false;
+    std::string scope; // empty: every scope
+    std::array<bool, relation_count> relations{};
+};
+
 struct TransactionInput {
     OwnerId owner{}; // in whose name the ops are
     std::optional<ReplaceOf> replace;
+    std::optional<SweepOf> sweep;
     std::vector<PreparedOp> ops;
 };
 
@@ -68,6 +81,8 @@ struct NetChange {
     std::uint32_t added = 0; // distinct rows
     std::uint32_t removed = 0;
     std::uint32_t unchanged = 0;
+    std::vector<const PreparedOp*> graves; // deletes by version of what does not stand: they leave
+                                           // their version behind
     std::vector<PreparedOp*> asserted; // one op for each row that stands afterwards because of the
                                        // transaction, or also before
 };
@@ -85,6 +100,7 @@ struct NetChange {
 ///                  neither leaves nor is it the row that the op names
 ///   conflict       another owner holds the key with another value, or the same row in another scope
 ///   stale_version  the version is not newer than that of the row that stands or stood there
+///   cas_failed     the row of the key is not at the version that the op asks for, or is (not) there
 // clang-format on
 Judged<NetChange> consolidate(const RowStore& rows, TransactionInput& input);
 

@@ -93,9 +93,9 @@ def meter(number, unit, bands, **more):
     return made
 
 
-def op(how, row, scope="", version=0):
-    """`how`: +1, -1, "upsert" or "delete"."""
-    made = pb.Op(scope=scope, version=version)
+def op(how, row, scope="", version=0, **more):
+    """`how`: +1, -1, "upsert" or "delete". `more`: if_version, if_absent, ttl_ms."""
+    made = pb.Op(scope=scope, version=version, **more)
     if isinstance(how, str):
         made.verb = how
     else:
@@ -131,7 +131,7 @@ def _varint(value):
 class Client:
     """One connection, one thread. `name` makes transaction ids and rows belong to that client over reconnects."""
 
-    def __init__(self, path="/run/weft/control.sock", name="", timeout=30.0):
+    def __init__(self, path="/run/weft/control.sock", name="", timeout=30.0, **hello):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
         self.events = collections.deque()  # that came while a reply was waited for
@@ -146,7 +146,7 @@ class Client:
             self.socket.close()
             raise Error("cannot connect to %s: %s" % (path, problem.strerror or problem)) from None
         self.socket.sendall(b"WEFT")
-        self.welcome = self.call("hello", client=name, versions=[1]) if name else None
+        self.welcome = self.call("hello", client=name, versions=[1], **hello) if name else None
 
     def __enter__(self):
         return self
@@ -211,13 +211,16 @@ class Client:
             if not cursor:
                 return
 
-    def digest(self, scope="", relation=""):
+    def digest(self, scope="", relation="", part=0, parts=0):
         """{(scope, relation): (rows, digest)}"""
-        entries = self.call("digest", scope=scope, relation=relation).digests
+        entries = self.call("digest", scope=scope, relation=relation, part=part, parts=parts).digests
         return {(e.scope, e.relation): (e.rows, e.digest) for e in entries}
 
     def barrier(self, generation=0, timeout_ms=0):
         return self.call("barrier", generation=generation, timeout_ms=timeout_ms)
+
+    def lease(self, scope, ttl_ms, fence=0):
+        return self.call("lease", scope=scope, ttl_ms=ttl_ms, fence=fence).fence
 
     def watch(self, *topics, **fields):
         return self.call("watch", topics=list(topics), **fields)

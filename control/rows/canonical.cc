@@ -2,6 +2,7 @@
 
 #include "base/check.hh"
 #include "control/language/language.hh"
+#include "control/rows/language_message.hh"
 
 #include <algorithm>
 #include <array>
@@ -93,6 +94,46 @@ public:
         return std::move(*parsed);
     }
 
+    /// What came as a message instead: its text takes its place.
+    template <class Structure, class Message, class Read>
+    Structure message(
+        std::string_view field,
+        const Message& message,
+        std::string_view text_field,
+        std::string& text,
+        Read&& read
+    ) {
+        if (failed())
+            return {};
+        if (!text.empty()) {
+            fail(
+                field,
+                "duplicate_field",
+                std::string{field} + " stands beside " + std::string{text_field} + ": give one"
+            );
+            return {};
+        }
+        auto made = read(message, std::string{relation_} + "." + std::string{field});
+        if (!made) {
+            fault_ = std::move(made.error());
+            return {};
+        }
+        text = print(*made);
+        if (text.size() > text_bytes_max)
+            bad(field,
+                std::string{field} + " has " + std::to_string(text.size()) +
+                    " bytes as text: at most " + std::to_string(text_bytes_max) + " may be");
+        return std::move(*made);
+    }
+    Actions action_list(
+        std::string_view field,
+        const control::ActionList& list,
+        std::string_view text_field,
+        std::string& text
+    ) {
+        return message<Actions>(field, list, text_field, text, actions_from);
+    }
+
     std::shared_ptr<const Actions> actions(std::string_view field, std::string& value) {
         if (value.size() > ActionsMemo::text_bytes_max)
             return std::make_shared<const Actions>(text(field, value, actions_parser));
@@ -133,7 +174,14 @@ void canonical_key(control::Table& row, Checker& check, Meaning&) {
 }
 void canonical_key(control::Flow& row, Checker& check, Meaning& meaning) {
     strip_main(row, check);
-    meaning.match = check.text("match", *row.mutable_match(), match_parser);
+    if (row.has_match_terms()) {
+        meaning.match = check.message<Match>(
+            "match_terms", row.match_terms(), "match", *row.mutable_match(), match_from
+        );
+        row.clear_match_terms();
+    } else {
+        meaning.match = check.text("match", *row.mutable_match(), match_parser);
+    }
 }
 void canonical_key(control::Group& row, Checker& check, Meaning&) {
     strip_main(row, check);
@@ -205,12 +253,25 @@ void canonical_value(control::Port& row, Checker& check, Meaning&) {
 
 void canonical_value(control::Table& row, Checker& check, Meaning& meaning) {
     check.word("name", row.name(), true);
-    if (!row.miss().empty())
+    if (row.has_miss_list()) {
+        Actions miss = check.action_list("miss_list", row.miss_list(), "miss", *row.mutable_miss());
+        if (!miss.empty())
+            meaning.actions = std::make_shared<const Actions>(std::move(miss));
+        row.clear_miss_list();
+    } else if (!row.miss().empty()) {
         meaning.actions = check.actions("miss", *row.mutable_miss());
+    }
 }
 
 void canonical_value(control::Flow& row, Checker& check, Meaning& meaning) {
-    meaning.actions = check.actions("actions", *row.mutable_actions());
+    if (row.has_action_list()) {
+        meaning.actions = std::make_shared<const Actions>(
+            check.action_list("action_list", row.action_list(), "actions", *row.mutable_actions())
+        );
+        row.clear_action_list();
+    } else {
+        meaning.actions = check.actions("actions", *row.mutable_actions());
+    }
     meaning.cookie = row.cookie();
     meaning.idle_timeout_s = row.idle_timeout_s();
     meaning.hard_timeout_s = row.hard_timeout_s();
@@ -232,9 +293,13 @@ void canonical_value(control::Group& row, Checker& check, Meaning& meaning) {
         const std::string path = "buckets[" + std::to_string(i) + "].";
         if (row.type() != "select" && bucket.weight() == 0)
             bucket.set_weight(1);
+        std::string& actions = *bucket.mutable_actions();
         meaning.buckets.push_back(
-            check.text(path + "actions", *bucket.mutable_actions(), actions_parser)
+            bucket.has_action_list()
+                ? check.action_list(path + "action_list", bucket.action_list(), "actions", actions)
+                : check.text(path + "actions", actions, actions_parser)
         );
+        bucket.clear_action_list();
         check.word(path + "watch_port", bucket.watch_port(), true);
     }
     auto& fields = *row.mutable_hash_fields();
@@ -283,7 +348,7 @@ canonical_message(Message& row, Relation relation, bool key_only, ActionsMemo& m
     made.key_size = key_bytes(relation, made.bytes);
     if (key_only)
         made.bytes.resize(made.key_size);
-    made.hash = key_hash(relation, made.key());
+    made.hash = key_hash(made.key());
     if (!key_only && has_texts(relation))
         made.meaning = std::move(meaning);
     return made;

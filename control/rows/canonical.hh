@@ -9,8 +9,6 @@
 #include "pipeline/action.hh"
 #include "pipeline/match.hh"
 
-#include <tl/expected.hpp>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -62,9 +60,6 @@ struct CanonicalRow {
     std::string_view key() const noexcept { return std::string_view{bytes}.substr(0, key_size); }
 };
 
-template <class T>
-using Judged = tl::expected<T, Fault>;
-
 /// The row that `op` holds. May change the op's message: it is brought into canonical form where it
 /// stands. `key_only`: the other fields are not looked at (delete by key), and the row has none.
 /// Bounds: names 255 bytes of printable UTF-8, texts `text_bytes_max`. Faults carry path and
@@ -80,9 +75,9 @@ struct Uses {
     std::vector<Mention> mentions;
     std::vector<std::unique_ptr<const std::string>> names; // that had to be put together
 };
-/// The views in the answer live as long as `bytes`, `meaning` and the answer itself. `meaning` is
-/// not needed where only `provides` is asked for: nullptr then.
-Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning);
+/// Replaces what is in `uses`; its views live as long as `bytes`, `meaning` and `uses` itself.
+/// `meaning` is not needed where only `provides` is asked for: nullptr then.
+void uses_of(Relation relation, std::string_view bytes, const Meaning* meaning, Uses& uses);
 
 inline constexpr std::size_t name_bytes_max = 255;
 inline constexpr std::size_t text_bytes_max = std::size_t{1} << 20;

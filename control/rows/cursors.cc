@@ -23,7 +23,7 @@ void RowStore::keep_for_cursors(Row& row) {
 }
 
 RowPage RowStore::first_page(
-    const RowFilter& filter, std::size_t rows_max, Generation now, std::uint64_t now_ms
+    const RowFilter& filter, PageLimits max, Generation now, std::uint64_t now_ms
 ) {
     expire_cursors(now_ms);
     if (cursors_.size() >= limits_.cursors) // whoever stopped asking must not shut others out
@@ -36,11 +36,26 @@ RowPage RowStore::first_page(
     cursor.generation = now;
     cursor.used_ms = now_ms;
     cursor.used = id;
-    return page(id, cursor, rows_max);
+    if (!filter.partition.whole())
+        take_partition(cursor);
+    return page(id, cursor, max);
 }
 
-Result<RowPage>
-RowStore::next_page(std::string_view text, std::size_t rows_max, std::uint64_t now_ms) {
+/// The rows of a partition that is small enough are kept for the cursor from the start: their cost
+/// is theirs alone. A larger one is walked like a whole relation.
+void RowStore::take_partition(Cursor& cursor) {
+    const RowFilter& filter = cursor.filter;
+    if (of(filter.relation).count / std::min<std::uint32_t>(filter.partition.parts, shard_count) >
+        limits_.cursor_kept / 2)
+        return;
+    for_each_in(filter.relation, filter.partition, [&](Row& row) {
+        if (matches(row, filter))
+            cursor.kept.emplace_back(&row);
+    });
+    cursor.position = of(filter.relation).slot_count;
+}
+
+Result<RowPage> RowStore::next_page(std::string_view text, PageLimits max, std::uint64_t now_ms) {
     std::uint64_t id = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
     const auto found = error == std::errc{} && end == text.data() + text.size() ? cursors_.find(id)
@@ -53,16 +68,16 @@ RowStore::next_page(std::string_view text, std::size_t rows_max, std::uint64_t n
         );
     found->second.used_ms = now_ms;
     found->second.used = next_cursor_++;
-    return page(id, found->second, rows_max);
+    return page(id, found->second, max);
 }
 
-RowPage RowStore::page(std::uint64_t id, Cursor& cursor, std::size_t rows_max) {
-    check(rows_max > 0);
+RowPage RowStore::page(std::uint64_t id, Cursor& cursor, PageLimits max) {
+    check(max.rows > 0);
     RowPage page{.generation = cursor.generation, .rows = {}, .cursor = {}};
     const Slots& slots = of(cursor.filter.relation);
     std::size_t examined = 0;
     std::size_t bytes = 0;
-    const auto has_room = [&] { return page.rows.size() < rows_max && bytes < page_bytes_max; };
+    const auto has_room = [&] { return page.rows.size() < max.rows && bytes < max.bytes; };
     while (cursor.position < slots.slot_count && has_room() && examined < examined_max) {
         const RowPtr& row = slot(cursor.filter.relation, cursor.position);
         ++cursor.position;

@@ -6,8 +6,8 @@
 
 namespace weft {
 
-OwnerId Holdings::owner(std::string_view name, bool anonymous) {
-    if (const auto found = owner_ids_.find(name); found != owner_ids_.end())
+OwnerId Holdings::owner(Life life) {
+    if (const auto found = owner_ids_.find(life); found != owner_ids_.end())
         return found->second;
     OwnerId id{static_cast<std::uint32_t>(owners_.size())};
     if (free_owners_.empty()) {
@@ -16,14 +16,13 @@ OwnerId Holdings::owner(std::string_view name, bool anonymous) {
         id = free_owners_.back();
         free_owners_.pop_back();
     }
-    owners_[index(id)] = {.name = std::string{name}, .anonymous = anonymous};
-    owner_ids_.emplace(name, id);
+    owners_[index(id)] = {.life = life};
+    owner_ids_.emplace(std::move(life), id);
     return id;
 }
 
-std::optional<OwnerId> Holdings::find_owner(std::string_view name) const {
-    const auto found = owner_ids_.find(name);
-    return found == owner_ids_.end() ? std::nullopt : std::optional{found->second};
+bool Holdings::knows(std::string_view name) const {
+    return owner_ids_.find(name) != owner_ids_.end();
 }
 
 void Holdings::pin(OwnerId owner) {
@@ -40,7 +39,7 @@ void Holdings::forget_unused(OwnerId owner) {
     Owner& of = owners_[index(owner)];
     if (of.pins != 0 || of.holdings != 0)
         return;
-    owner_ids_.erase(of.name);
+    owner_ids_.erase(of.life);
     of = {};
     free_owners_.push_back(owner);
 }

@@ -68,6 +68,10 @@ void References::key_of(const Named& named, std::string& key) {
 }
 
 Entity& References::entity(const Named& named) {
+    Entity*& last = last_[static_cast<std::size_t>(named.kind)];
+    if (last != nullptr && last->number == named.number && last->name == named.name &&
+        last->bridge == named.bridge)
+        return *last;
     key_of(named, key_);
     auto& place = entities_[key_];
     if (!place)
@@ -77,7 +81,7 @@ Entity& References::entity(const Named& named) {
             .name = std::string{named.name},
             .number = named.number,
         });
-    return *place;
+    return *(last = place.get());
 }
 
 const Entity* References::find(const Named& named) const {
@@ -106,6 +110,7 @@ void References::changed(Entity& entity) {
         listed.erase(&entity);
     if (entity.first != nullptr || entity.providers != 0)
         return;
+    last_[static_cast<std::size_t>(entity.kind)] = nullptr;
     key_of(entity.named(), key_);
     entities_.erase(key_);
 }

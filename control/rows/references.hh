@@ -4,6 +4,7 @@
 
 #include "control/rows/row.hh"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -104,6 +105,8 @@ private:
     std::unordered_map<std::string, std::unique_ptr<Entity>> entities_;
     std::unordered_set<const Entity*> missing_;
     std::unordered_set<const Entity*> unsupported_;
+    // The entity of each kind that was asked for last: rows that come together name the same few.
+    std::array<Entity*, static_cast<std::size_t>(Named::Kind::action) + 1> last_{};
     mutable std::string key_; // kept between calls for its memory
 };
 

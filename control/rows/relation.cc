@@ -1,7 +1,8 @@
 #include "control/rows/relation.hh"
 
 #include "base/check.hh"
-#include "base/hash.hh"
+
+#include <cstring>
 
 namespace weft {
 
@@ -190,8 +191,25 @@ control::Row to_message(Relation relation, std::string_view bytes) {
     return row;
 }
 
-std::uint64_t row_digest(std::string_view bytes, std::uint64_t version) noexcept {
-    return stable_hash(bytes, version);
+std::uint64_t row_hash(std::string_view bytes, std::uint64_t seed) noexcept {
+    constexpr std::uint64_t odd = 0x9e37'79b9'7f4a'7c15u;
+    std::uint64_t hash = seed ^ odd;
+    const auto add = [&](std::uint64_t word) {
+        hash = (hash ^ word) * odd;
+        hash ^= hash >> 32;
+    };
+    std::size_t at = 0;
+    for (; at + 8 <= bytes.size(); at += 8) {
+        std::uint64_t word; // little-endian, as this machine is
+        std::memcpy(&word, bytes.data() + at, 8);
+        add(word);
+    }
+    std::uint64_t last = 0;
+    std::memcpy(&last, bytes.data() + at, bytes.size() - at);
+    add(last);
+    add(bytes.size());
+    hash *= 0xff51'afd7'ed55'8ccdu;
+    return hash ^ hash >> 32;
 }
 
 } // namespace weft

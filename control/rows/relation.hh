@@ -5,6 +5,7 @@
 #include "control/weft.pb.h"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -56,7 +57,24 @@ std::string describe(Relation relation, std::string_view bytes, bool with_match 
 /// The row as clients see it; the bridge `main` stays left out.
 control::Row to_message(Relation relation, std::string_view bytes);
 
+/// The same in every process and version, and easy to make in any language
+/// (docs/control-protocol.md, "Digests by hand"): digests travel, and partitions are chosen by it.
+std::uint64_t row_hash(std::string_view bytes, std::uint64_t seed = 0) noexcept;
+
 /// What a row adds to the digest of its (scope, relation): digests are sums of it, modulo 2^64.
-std::uint64_t row_digest(std::string_view bytes, std::uint64_t version) noexcept;
+inline std::uint64_t row_digest(std::string_view bytes, std::uint64_t version) noexcept {
+    return row_hash(bytes, version);
+}
+
+/// A part of the rows of a relation: those whose key's hash has this number in its upper bits.
+struct Partition {
+    std::uint32_t part = 0;
+    std::uint32_t parts = 1; // a power of two
+
+    bool holds(std::uint64_t key_hash) const noexcept {
+        return parts == 1 || key_hash >> (64 - std::countr_zero(parts)) == part;
+    }
+    bool whole() const noexcept { return parts == 1; }
+};
 
 } // namespace weft

@@ -29,7 +29,8 @@ struct Row {
     static constexpr std::uint32_t no_slot = 0xffff'ffff;
 
     const Relation relation;
-    bool timed = false; // control/expiry.hh watches it
+    bool timed : 1 = false;  // control/expiry.hh watches it
+    bool mortal : 1 = false; // it has a time to live
     std::uint16_t reference_count = 0;
     const std::uint32_t key_size;
     const std::uint32_t size;
@@ -71,7 +72,9 @@ private:
     std::uint32_t users_ = 0;
 };
 
-/// Of a row's key, for indices inside one process.
-std::uint64_t key_hash(Relation relation, std::string_view key) noexcept;
+/// Of a row's key: indices and partitions go by it.
+inline std::uint64_t key_hash(std::string_view key) noexcept {
+    return row_hash(key);
+}
 
 } // namespace weft

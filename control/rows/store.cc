@@ -1,7 +1,6 @@
 #include "control/rows/store.hh"
 
 #include "base/check.hh"
-#include "base/hash.hh"
 #include "control/rows/references.hh"
 
 #include <algorithm>
@@ -16,21 +15,6 @@ Row::Row(Relation of, std::size_t bytes, std::size_t key, std::uint64_t key_hash
       hash{key_hash} {}
 
 Row::~Row() = default;
-
-std::uint64_t key_hash(Relation relation, std::string_view key) noexcept {
-    WordHash hash{static_cast<std::uint64_t>(relation) + 1};
-    std::size_t at = 0;
-    for (; at + 8 <= key.size(); at += 8) {
-        std::uint64_t word;
-        std::memcpy(&word, key.data() + at, 8);
-        hash.add(word);
-    }
-    std::uint64_t last = key.size();
-    std::memcpy(&last, key.data() + at, std::min<std::size_t>(key.size() - at, 7));
-    hash.add(last);
-    hash.add(key.size());
-    return hash.value();
-}
 
 namespace {
 
@@ -125,9 +109,22 @@ void RowStore::link(Row& row, HoldingId holding) {
     if (rows.first != Row::no_slot)
         slot(row.relation, rows.first)->prev = row.slot;
     rows.first = row.slot;
-    ++rows.count;
-    rows.digest += row_digest(row.bytes(), row.version);
+    rows.sum.add(row);
+    if (rows.parts)
+        (*rows.parts)[shard_of(row.hash)].add(row);
+    else if (rows.sum.count == Holdings::parted_from)
+        part(holding, row.relation);
     holdings_.count(holding, 1);
+}
+
+/// Once so many rows hang there, sums by partition are kept.
+void RowStore::part(HoldingId holding, Relation relation) {
+    static_assert(Holdings::parts_kept == shard_count);
+    auto parts = std::make_unique<Holdings::Parts>();
+    for_each_held(holding, relation, [&](const Row& row) {
+        (*parts)[shard_of(row.hash)].add(row);
+    });
+    holdings_.rows(holding, relation).parts = std::move(parts);
 }
 
 void RowStore::unlink(Row& row) {
@@ -139,8 +136,9 @@ void RowStore::unlink(Row& row) {
         rows.first = row.next;
     if (row.next != Row::no_slot)
         slot(row.relation, row.next)->prev = row.prev;
-    --rows.count;
-    rows.digest -= row_digest(row.bytes(), row.version);
+    rows.sum.remove(row);
+    if (rows.parts)
+        (*rows.parts)[shard_of(row.hash)].remove(row);
     row.holding = HoldingId::none;
     row.prev = row.next = Row::no_slot;
     holdings_.count(holding, -1);
@@ -195,6 +193,28 @@ void RowStore::hold(
     link(row, holdings_.intern(kept_scope, kept_owners));
 }
 
+Holdings::Sum
+RowStore::sum(HoldingId holding, Relation relation, const Partition& partition) const {
+    const Holdings::Rows& rows = holdings_.at(holding).rows[static_cast<std::size_t>(relation)];
+    if (partition.whole())
+        return rows.sum;
+    Holdings::Sum sum;
+    const auto look_at = [&](const Row& row) {
+        if (row.holding == holding && partition.holds(row.hash))
+            sum.add(row);
+    };
+    if (rows.parts == nullptr) {
+        for_each_held(holding, relation, look_at);
+    } else if (partition.parts <= shard_count) {
+        const std::uint32_t width = shard_count / partition.parts;
+        for (std::uint32_t i = 0; i < width; ++i)
+            sum.add((*rows.parts)[partition.part * width + i]);
+    } else {
+        for_each_in(relation, partition, look_at);
+    }
+    return sum;
+}
+
 std::uint64_t RowStore::tombstone(Relation relation, std::string_view key) const {
     const auto& tombstones = of(relation).tombstones;
     if (tombstones.empty())
@@ -205,7 +225,8 @@ std::uint64_t RowStore::tombstone(Relation relation, std::string_view key) const
 
 void RowStore::set_tombstone(Relation relation, std::string_view key, std::uint64_t version) {
     Slots& slots = of(relation);
-    const auto [place, fresh] = slots.tombstones.insert_or_assign(std::string{key}, version);
+    const auto [place, fresh] = slots.tombstones.try_emplace(std::string{key}, version);
+    place->second = std::max(place->second, version);
     if (!fresh)
         return;
     slots.tombstone_order.push_back(place->first);
@@ -216,6 +237,8 @@ void RowStore::set_tombstone(Relation relation, std::string_view key, std::uint6
 }
 
 bool RowStore::matches(const Row& row, const RowFilter& filter) const {
+    if (!filter.partition.holds(row.hash))
+        return false;
     if (filter.bridge.empty() && !filter.number && filter.name.empty() && filter.owner.empty() &&
         filter.scope.empty())
         return true;

@@ -15,6 +15,7 @@
 #include "control/rows/holdings.hh"
 #include "control/rows/row.hh"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -37,6 +38,7 @@ struct RowFilter {
     std::string name{};
     std::string owner{};
     std::string scope{};
+    Partition partition{};
 };
 
 struct RowLimits {
@@ -46,6 +48,11 @@ struct RowLimits {
         262'144; // rows that left while a cursor is open; beyond, the cursor is given up
     std::uint64_t cursor_idle_ms = 60'000;
     std::size_t tombstones = 65'536; // versions remembered of rows that are gone, per relation
+};
+
+struct PageLimits {
+    std::size_t rows = 1'000;                 // at least one
+    std::size_t bytes = std::size_t{4} << 20; // of rows; one row may be more
 };
 
 struct RowPage {
@@ -80,6 +87,10 @@ public:
     void
     hold(Row& row, std::string_view scope, std::span<const OwnerId> owners, std::uint64_t version);
 
+    /// Of the rows under one holding that lie in a partition. Costs 1,024 sums at most, or the rows
+    /// themselves where those are few: under the holding, or in a partition finer than 1/1,024.
+    Holdings::Sum sum(HoldingId holding, Relation relation, const Partition& partition) const;
+
     /// The version that a deleted row left; 0: none. Remembered for the last `tombstones` deletes.
     std::uint64_t tombstone(Relation relation, std::string_view key) const;
     void set_tombstone(Relation relation, std::string_view key, std::uint64_t version);
@@ -95,6 +106,20 @@ public:
             visit(row);
         }
     }
+    /// Calls visit(Row&) for the rows of a partition, and maybe for others; visit must not change
+    /// the store. Costs the rows that it is called for.
+    template <class Visit>
+    void for_each_in(Relation relation, const Partition& partition, Visit&& visit) const {
+        const std::uint32_t coarse = std::min<std::uint32_t>(partition.parts, shard_count);
+        const std::uint32_t part = partition.part / (partition.parts / coarse);
+        const std::uint32_t width = shard_count / coarse;
+        for (std::uint32_t i = part * width; i < (part + 1) * width; ++i) {
+            const Shard& shard = of(relation).shards[i];
+            for (std::uint32_t at = 0; at < shard.capacity; ++at)
+                if (shard.entries[at].slot != Row::no_slot)
+                    visit(*slot(relation, shard.entries[at].slot));
+        }
+    }
     /// Calls visit(Row&) for every row of a relation; visit must not change the store.
     template <class Visit>
     void for_each(Relation relation, Visit&& visit) const {
@@ -105,12 +130,12 @@ public:
 
     // -- reading in pages. The first page costs no more than its rows: a snapshot is the generation
     // and a place, and rows that leave behind that place are kept for the cursor while it is open.
-    // A page holds up to `rows_max` rows and some megabytes, and looks at a bounded number of
-    // others, so it may be short, even empty, and still not the last.
+    // A page holds up to so many rows and bytes, and looks at a bounded number of others, so it may
+    // be short, even empty, and still not the last.
     RowPage
-    first_page(const RowFilter& filter, std::size_t rows_max, Generation now, std::uint64_t now_ms);
+    first_page(const RowFilter& filter, PageLimits max, Generation now, std::uint64_t now_ms);
     /// `cursor_expired` where the cursor is not there (any more).
-    Result<RowPage> next_page(std::string_view cursor, std::size_t rows_max, std::uint64_t now_ms);
+    Result<RowPage> next_page(std::string_view cursor, PageLimits max, std::uint64_t now_ms);
     /// Gives up cursors that nobody has asked for `cursor_idle_ms`.
     void expire_cursors(std::uint64_t now_ms);
     std::size_t cursors() const noexcept { return cursors_.size(); }
@@ -120,8 +145,6 @@ private:
     static constexpr std::size_t shard_count = 1'024;
     static constexpr std::size_t chunk_size = 4'096;
     static constexpr std::size_t examined_max = 65'536; // slots that one page looks at
-    static constexpr std::size_t page_bytes_max = std::size_t{4}
-                                                  << 20; // of rows; one row may be more
 
     struct Shard {
         struct Entry {
@@ -163,8 +186,10 @@ private:
     void grow(Shard& shard);
     void link(Row& row, HoldingId holding);
     void unlink(Row& row);
+    void part(HoldingId holding, Relation relation);
     void keep_for_cursors(Row& row);
-    RowPage page(std::uint64_t id, Cursor& cursor, std::size_t rows_max);
+    void take_partition(Cursor& cursor);
+    RowPage page(std::uint64_t id, Cursor& cursor, PageLimits max);
 
     RowLimits limits_;
     Holdings holdings_;

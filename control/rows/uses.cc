@@ -96,12 +96,14 @@ void port_uses(std::string_view bytes, std::string_view bridge, Uses& uses) {
 
 } // namespace
 
-Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning) {
-    Uses uses;
+void uses_of(Relation relation, std::string_view bytes, const Meaning* meaning, Uses& uses) {
+    uses.provides.clear();
+    uses.mentions.clear();
+    uses.names.clear();
     const KeyView key = key_view(relation, bytes);
     if (relation == Relation::bridge) {
         uses.provides.push_back({Named::Kind::bridge, {}, key.name == "main" ? "" : key.name, 0});
-        return uses;
+        return;
     }
     Collector collect{key.bridge, uses};
     if (!key.bridge.empty())
@@ -125,7 +127,7 @@ Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning) 
         break;
     }
     if (meaning == nullptr)
-        return uses;
+        return;
     collect.match(meaning->match);
     if (meaning->actions)
         collect.actions(*meaning->actions, relation == Relation::table ? "miss" : "actions");
@@ -138,7 +140,6 @@ Uses uses_of(Relation relation, std::string_view bytes, const Meaning* meaning) 
             if (!bucket.watch_port().empty())
                 collect.add(Named::Kind::port, keep(uses, bucket.watch_port()));
     }
-    return uses;
 }
 
 } // namespace weft

@@ -3,6 +3,7 @@
 #include "control/socket_path.hh"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* relations =
     "bridge, port, table, flow, group, meter, port_status, learned_mac";
+constexpr const char* part_help = "K/N: only rows in part K of N, as digests are narrowed";
 
 /// Puts the subcommands into `app`; the one that is given becomes arguments.command.
 class Grammar {
@@ -69,11 +71,22 @@ void Grammar::rows() {
         sub->add_option("--owner", options->owner, "only rows of this owner");
         sub->add_option("--scope", options->scope, "only rows of this scope");
         sub->add_flag("--all", options->all, "also owner, scope, version and generation");
+        sub->add_option("--part", options->part, part_help);
     }
     {
         auto [sub, options] = command<Digest>(app_, "digest", "Print counts and digests of rows");
         sub->add_option("relation", options->relation, "only of this relation");
         sub->add_option("--scope", options->scope, "only of this scope");
+        sub->add_option("--part", options->part, part_help);
+    }
+    {
+        auto [sub, options] =
+            command<Sweep>(app_, "sweep", "Take away what an owner asserted and does not any more");
+        sub->add_option("owner", options->owner, "whose rows")->required();
+        sub->add_option(
+            "--before", options->before, "only of lives of it before this epoch; all if not given"
+        );
+        sub->add_option("--scope", options->scope, "only rows of this scope");
     }
     command<Pending>(app_, "pending", "Print rows that wait for something that is not there");
 }
@@ -224,6 +237,11 @@ std::string judge(const Command& command) {
     if (const auto* trace = std::get_if<Trace>(&command);
         trace != nullptr && !one_packet(trace->match, trace->packet))
         return "trace: the packet must be given once, by a match, --hex or --pcap";
+    const auto* dump = std::get_if<Dump>(&command);
+    const auto* digest = std::get_if<Digest>(&command);
+    const std::string part = dump != nullptr ? dump->part : digest != nullptr ? digest->part : "";
+    if (!part_of(part))
+        return "--part " + part + ": it must be K/N, such as 3/16";
     if (const auto* out = std::get_if<PacketOut>(&command);
         out != nullptr && !one_packet({}, out->packet))
         return "packet-out: the packet must be given by --hex or --pcap";
@@ -231,6 +249,18 @@ std::string judge(const Command& command) {
 }
 
 } // namespace
+
+std::optional<Part> part_of(const std::string& text) {
+    if (text.empty())
+        return Part{};
+    Part part;
+    const char* const end = text.data() + text.size();
+    const auto first = std::from_chars(text.data(), end, part.part);
+    if (first.ec != std::errc{} || first.ptr == end || *first.ptr != '/')
+        return std::nullopt;
+    const auto second = std::from_chars(first.ptr + 1, end, part.parts);
+    return second.ec == std::errc{} && second.ptr == end ? std::optional{part} : std::nullopt;
+}
 
 std::variant<Arguments, Exit> parse_arguments(int argc, const char* const* argv) {
     Arguments arguments;

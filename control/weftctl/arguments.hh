@@ -27,6 +27,11 @@ struct Dump {
     std::string bridge, name, owner, scope;
     std::optional<std::uint32_t> table;
     bool all = false; // also owner, scope, version, generation
+    std::string part; // K/N
+};
+struct Sweep {
+    std::string owner, scope;
+    std::uint64_t before = ~std::uint64_t{0};
 };
 struct Watch {
     std::vector<std::string> topics;
@@ -76,6 +81,7 @@ struct PacketOut {
 };
 struct Digest {
     std::string relation, scope;
+    std::string part; // K/N
 };
 struct Hello {};
 struct Status {};
@@ -102,6 +108,7 @@ using Command = std::variant<
     ClockAdvance,
     PacketOut,
     Digest,
+    Sweep,
     Hello,
     Status,
     Version,
@@ -114,6 +121,12 @@ struct Arguments {
     std::uint32_t timeout_ms = 30'000;
     Command command;
 };
+
+/// Of "K/N"; nothing where it is none. "": all rows, as 0/0.
+struct Part {
+    std::uint32_t part = 0, parts = 0;
+};
+std::optional<Part> part_of(const std::string& text);
 
 /// The command, or what to end with at once: --help and --version were answered on stdout, wrong
 /// usage with one line on stderr.

@@ -21,6 +21,7 @@ Exit run(const Arguments& arguments, const Release& release);
 Exit run(const Arguments& arguments, const ClockAdvance& clock);
 Exit run(const Arguments& arguments, const PacketOut& packet_out);
 Exit run(const Arguments& arguments, const Digest& digest);
+Exit run(const Arguments& arguments, const Sweep& sweep);
 Exit run(const Arguments& arguments, const Hello& hello);
 Exit run(const Arguments& arguments, const Status& status);
 Exit run(const Arguments& arguments, const Version& version);

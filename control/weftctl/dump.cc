@@ -45,6 +45,9 @@ control::Get get_of(const Dump& dump) {
     get.set_name(dump.name);
     get.set_owner(dump.owner);
     get.set_scope(dump.scope);
+    const Part part = part_of(dump.part).value_or(Part{});
+    get.set_part(part.part);
+    get.set_parts(part.parts);
     if (dump.table)
         get.set_table(*dump.table);
     return get;

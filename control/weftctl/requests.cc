@@ -143,6 +143,9 @@ Exit run(const Arguments& arguments, const Digest& digest) {
     control::Request request;
     request.mutable_digest()->set_relation(digest.relation);
     request.mutable_digest()->set_scope(digest.scope);
+    const Part part = part_of(digest.part).value_or(Part{});
+    request.mutable_digest()->set_part(part.part);
+    request.mutable_digest()->set_parts(part.parts);
     const auto reply = weft.ask(std::move(request), control::Reply::kDigests);
     if (!reply)
         return weft.exit();
@@ -151,6 +154,23 @@ Exit run(const Arguments& arguments, const Digest& digest) {
     else
         for (const control::DigestEntry& each : reply->digests().digests())
             print_json(each);
+    return Exit::done;
+}
+
+Exit run(const Arguments& arguments, const Sweep& sweep) {
+    Caller weft{arguments};
+    control::Request request;
+    control::Sweep& of = *request.mutable_transaction()->mutable_sweep();
+    of.set_owner(sweep.owner);
+    of.set_epoch(sweep.before);
+    of.set_scope(sweep.scope);
+    const auto reply = weft.ask(std::move(request), control::Reply::kAck);
+    if (!reply)
+        return weft.exit();
+    if (arguments.json)
+        print_json(reply->ack());
+    else
+        print(std::to_string(reply->ack().removed()) + " rows removed\n");
     return Exit::done;
 }
 

@@ -344,6 +344,38 @@ TEST(BinaryCodec, names_what_is_wrong_with_an_op_by_index_and_path) {
     EXPECT_EQ(binary_refusal(binary_op(wrapped(2, "delete") + wrapped(13, ""))), "accepted");
 }
 
+/// Actions hold actions: nothing that is decoded, printed or thrown away may go deeper than a
+/// stack.
+TEST(Codecs, refuse_messages_that_are_nested_without_end) {
+    std::string json, binary;
+    for (int i = 0; i < 100'000; ++i)
+        json += R"({"actions": [{"clone": )";
+    EXPECT_TRUE(
+        refusal(
+            R"({"transaction": {"id": "t", "ops": [{"weight": 1, "flow": {"action_list": )" + json
+        )
+            .starts_with("failure: parse error")
+    ) << "it is no JSON after all";
+    std::string closed = json + "{}";
+    for (int i = 0; i < 100'000; ++i)
+        closed += "}]}";
+    EXPECT_EQ(
+        refusal(
+            R"({"transaction": {"id": "t", "ops": [{"weight": 1, "flow": {"action_list": )" +
+            closed + "}}]}}"
+        )
+            .substr(0, 18),
+        "0 too_many_actions"
+    );
+    for (int i = 0; i < 2'000; ++i)
+        binary = wrapped(1, wrapped(12, binary));
+    EXPECT_EQ(
+        binary_refusal(binary_op(varint_field(1, 2) + wrapped(13, wrapped(10, binary))))
+            .substr(0, 18),
+        "1 too_many_actions"
+    );
+}
+
 TEST(BinaryCodec, names_what_is_wrong_with_a_request_outside_its_ops) {
     EXPECT_EQ(binary_refusal(""), "- unknown_request -");
     EXPECT_EQ(binary_refusal("\xff"), "- malformed -");

@@ -114,7 +114,7 @@ private:
         std::string_view bridge = "main"
     );
     std::ostringstream log_;
-    std::uint64_t next_session_ = 1;
+    std::uint64_t next_session_ = 16; // smaller ones are clients inside the process
 };
 
 /// One client on its own connection.

@@ -20,9 +20,8 @@ std::string bytes_of(std::uint32_t priority, std::string_view actions = "drop;")
 
 RowPtr make(const std::string& bytes, Generation generation = 1) {
     const std::size_t key = key_bytes(Relation::flow, bytes);
-    RowPtr row = Row::make(
-        Relation::flow, bytes, key, key_hash(Relation::flow, std::string_view{bytes}.substr(0, key))
-    );
+    RowPtr row =
+        Row::make(Relation::flow, bytes, key, key_hash(std::string_view{bytes}.substr(0, key)));
     row->generation = generation;
     return row;
 }
@@ -31,7 +30,7 @@ Row* find(const RowStore& store, std::uint32_t priority) {
     const std::string bytes = bytes_of(priority);
     const std::string_view key =
         std::string_view{bytes}.substr(0, key_bytes(Relation::flow, bytes));
-    return store.find(Relation::flow, key, key_hash(Relation::flow, key));
+    return store.find(Relation::flow, key, key_hash(key));
 }
 
 class Store : public testing::Test {
@@ -46,7 +45,7 @@ protected:
                 priorities.insert(key_view(Relation::flow, row->key()).priority);
             if (page.cursor.empty())
                 return priorities;
-            page = *store_.next_page(page.cursor, rows_max, 0);
+            page = *store_.next_page(page.cursor, {.rows = rows_max}, 0);
         }
     }
     RowStore store_{{.cursor_kept = 1'000}};
@@ -74,7 +73,7 @@ TEST_F(Store, digests_depend_on_rows_alone) {
     const auto digest = [&] {
         std::uint64_t sum = 0;
         store_.holdings().for_each([&](HoldingId, const Holdings::Holding& holding) {
-            sum += holding.rows[static_cast<std::size_t>(Relation::flow)].digest;
+            sum += holding.rows[static_cast<std::size_t>(Relation::flow)].sum.digest;
         });
         return sum;
     };
@@ -128,7 +127,7 @@ TEST_F(Store, pages_are_one_snapshot_while_rows_come_and_go) {
         for (int i = 0; i < 30; ++i)
             change();
         const std::set<std::uint32_t> snapshot = rows;
-        RowPage page = store.first_page({.relation = Relation::flow}, 7, generation, 0);
+        RowPage page = store.first_page({.relation = Relation::flow}, {.rows = 7}, generation, 0);
         std::multiset<std::uint32_t> seen;
         for (;;) {
             for (const RowPtr& row : page.rows) {
@@ -138,7 +137,7 @@ TEST_F(Store, pages_are_one_snapshot_while_rows_come_and_go) {
             if (page.cursor.empty())
                 break;
             change();
-            page = *store.next_page(page.cursor, 7, 0);
+            page = *store.next_page(page.cursor, {.rows = 7}, 0);
         }
         EXPECT_EQ(seen, (std::multiset<std::uint32_t>{snapshot.begin(), snapshot.end()}))
             << "round " << seed;
@@ -148,21 +147,21 @@ TEST_F(Store, pages_are_one_snapshot_while_rows_come_and_go) {
 TEST_F(Store, a_cursor_that_would_keep_too_much_is_given_up) {
     for (std::uint32_t i = 0; i < 2'000; ++i)
         add(i);
-    const RowPage page = store_.first_page({.relation = Relation::flow}, 1, 1, 0);
+    const RowPage page = store_.first_page({.relation = Relation::flow}, {.rows = 1}, 1, 0);
     for (std::uint32_t i = 0; i < 2'000; ++i)
         store_.erase(*find(store_, i));
-    EXPECT_EQ(store_.next_page(page.cursor, 1, 0).error().code, "cursor_expired");
-    EXPECT_EQ(store_.next_page("nonsense", 1, 0).error().code, "cursor_expired");
+    EXPECT_EQ(store_.next_page(page.cursor, {.rows = 1}, 0).error().code, "cursor_expired");
+    EXPECT_EQ(store_.next_page("nonsense", {.rows = 1}, 0).error().code, "cursor_expired");
 }
 
 TEST_F(Store, a_new_cursor_takes_the_place_of_the_longest_unused) {
     add(1);
     add(2);
-    const RowPage first = store_.first_page({.relation = Relation::flow}, 1, 1, 0);
+    const RowPage first = store_.first_page({.relation = Relation::flow}, {.rows = 1}, 1, 0);
     for (std::size_t i = 0; i < store_.limits().cursors; ++i)
-        (void)store_.first_page({.relation = Relation::flow}, 1, 1, 0);
+        (void)store_.first_page({.relation = Relation::flow}, {.rows = 1}, 1, 0);
     EXPECT_EQ(store_.cursors(), store_.limits().cursors);
-    EXPECT_FALSE(store_.next_page(first.cursor, 1, 0));
+    EXPECT_FALSE(store_.next_page(first.cursor, {.rows = 1}, 0));
     store_.expire_cursors(store_.limits().cursor_idle_ms + 1);
     EXPECT_EQ(store_.cursors(), 0u);
 }
@@ -171,23 +170,36 @@ TEST_F(Store, filters_by_what_keys_and_holders_say) {
     add(1, 1, "a");
     add(2, 1, "b");
     EXPECT_EQ(
-        read(store_.first_page({.relation = Relation::flow, .scope = "a"}, 10, 1, 0), 10).size(), 1u
+        read(store_.first_page({.relation = Relation::flow, .scope = "a"}, {.rows = 10}, 1, 0), 10)
+            .size(),
+        1u
     );
     EXPECT_EQ(
-        read(store_.first_page({.relation = Relation::flow, .owner = "c"}, 10, 1, 0), 10).size(), 2u
-    );
-    EXPECT_EQ(
-        read(store_.first_page({.relation = Relation::flow, .owner = "d"}, 10, 1, 0), 10).size(), 0u
-    );
-    EXPECT_EQ(
-        read(store_.first_page({.relation = Relation::flow, .bridge = "main"}, 10, 1, 0), 10)
+        read(store_.first_page({.relation = Relation::flow, .owner = "c"}, {.rows = 10}, 1, 0), 10)
             .size(),
         2u
     );
     EXPECT_EQ(
-        read(store_.first_page({.relation = Relation::flow, .number = 1}, 10, 1, 0), 10).size(), 0u
+        read(store_.first_page({.relation = Relation::flow, .owner = "d"}, {.rows = 10}, 1, 0), 10)
+            .size(),
+        0u
     );
-    EXPECT_EQ(read(store_.first_page({.relation = Relation::port}, 10, 1, 0), 10).size(), 0u);
+    EXPECT_EQ(
+        read(
+            store_.first_page({.relation = Relation::flow, .bridge = "main"}, {.rows = 10}, 1, 0),
+            10
+        )
+            .size(),
+        2u
+    );
+    EXPECT_EQ(
+        read(store_.first_page({.relation = Relation::flow, .number = 1}, {.rows = 10}, 1, 0), 10)
+            .size(),
+        0u
+    );
+    EXPECT_EQ(
+        read(store_.first_page({.relation = Relation::port}, {.rows = 10}, 1, 0), 10).size(), 0u
+    );
 }
 
 TEST_F(Store, tombstones_are_bounded) {

@@ -170,6 +170,22 @@ def test_pending_explain_barrier_digest_hello_status_version(loaded):
     assert "dump" in subprocess.run([WEFTCTL, "--help"], stdout=subprocess.PIPE, text=True).stdout
 
 
+def test_a_part_of_the_rows_and_a_sweep(switch):
+    rows = [{"weight": 1, "flow": {"priority": n, "match": "1", "actions": "drop;"}} for n in range(40)]
+    line = json.dumps({"transaction": {"id": "1", "ops": rows}})
+    assert switch.ctl("--client", "gone", "apply", "-", stdin=line).returncode == 0
+    counts = [sum(int(each["rows"]) for each in objects(switch.ctl("digest", "flow", "--part", "%d/4" % part, "--json").stdout))
+              for part in range(4)]
+    assert sum(counts) == 40 and max(counts) < 40
+    dumped = [len(objects(switch.ctl("dump", "flow", "--part", "%d/4" % part, "--json").stdout)) for part in range(4)]
+    assert dumped == counts
+    assert switch.ctl("dump", "flow", "--part", "4", check=False).returncode == 2
+    assert switch.ctl("digest", "--part", "4/4", check=False).returncode == 1
+    assert switch.ctl("sweep", "nobody").stdout == "0 rows removed\n"
+    assert switch.ctl("sweep", "gone", "--scope", "other").stdout == "0 rows removed\n"
+    assert switch.ctl("sweep", "gone").stdout == "40 rows removed\n"
+
+
 def test_packet_out_sends_a_packet(loaded):
     loaded.ctl("packet-out", 'output("p2");', "--hex", FRAME.hex())
     loaded.ctl("packet-out", "call(0);", "--hex", FRAME.hex(), "--port", "p1")
