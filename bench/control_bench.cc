@@ -3,9 +3,9 @@
 //
 //     control_bench [ROWS [BATCH]]
 //
-// Loads ROWS flows (100,000) in transactions of BATCH (1,000), then adds and removes single rows
-// with so many installed. For counts of instructions run it under `valgrind --tool=callgrind
-// --toggle-collect='weft::bench::measured*'`.
+// Loads ROWS flows (100,000) in transactions of BATCH (1,000), then adds and removes single rows with
+// so many installed. For counts of instructions run it under `valgrind --tool=callgrind` with
+// `--toggle-collect='weft::bench::load*'`, or with `...'weft::bench::delta*'` for the single rows.
 #include "base/check.hh"
 #include "control/codec_binary.hh"
 #include "control/framing.hh"
@@ -70,8 +70,7 @@ std::string frame(std::uint64_t first, std::uint64_t count, int weight) {
 }
 
 /// One frame, all the way; grace periods end at once.
-[[gnu::noinline]] void
-measured(test::Engine& engine, QuietSession& session, const std::string& frame) {
+void run_frame(test::Engine& engine, QuietSession& session, const std::string& frame) {
     Decoded decoded = decode_binary(frame);
     session.begin_request();
     engine.engine->handle(session, std::get<control::Request>(decoded));
@@ -80,6 +79,14 @@ measured(test::Engine& engine, QuietSession& session, const std::string& frame) 
         engine.engine->poll();
     engine.engine->poll();
     engine.reclaimer.run_all();
+}
+
+[[gnu::noipa]] void load(test::Engine& engine, QuietSession& session, const std::string& frame) {
+    run_frame(engine, session, frame);
+}
+[[gnu::noipa]] void
+delta(test::Engine& engine, QuietSession& session, const std::string& frame) {
+    run_frame(engine, session, frame);
 }
 
 std::uint64_t resident_bytes() {
@@ -102,7 +109,7 @@ void run(std::uint64_t rows, std::uint64_t batch) {
     for (std::uint64_t first = 0; first < rows; first += batch) {
         const std::string bytes = frame(first, std::min(batch, rows - first), 1);
         const auto began = Clock::now();
-        measured(engine, session, bytes);
+        load(engine, session, bytes);
         loading += Clock::now() - began;
     }
     check(engine.engine->rows().count() == rows);
@@ -119,7 +126,7 @@ void run(std::uint64_t rows, std::uint64_t batch) {
     for (std::uint64_t i = 0; i < 2'000; ++i) {
         const std::string bytes = frame(rows + i / 2, 1, i % 2 == 0 ? 1 : -1);
         const auto began = Clock::now();
-        measured(engine, session, bytes);
+        delta(engine, session, bytes);
         took.push_back(us(Clock::now() - began));
     }
     check(engine.engine->rows().count() == rows);

@@ -120,7 +120,8 @@ TEST(DdlogText, errors_name_line_column_and_rule) {
     EXPECT_EQ(
         ops_of("Flow{.buckets"),
         "unknown_field: line 1 column 6: the message flow has no field \"buckets\": it has bridge, "
-        "table, priority, match, actions, cookie, idle_timeout_s, hard_timeout_s"
+        "table, priority, match, actions, cookie, idle_timeout_s, hard_timeout_s, match_terms, "
+        "action_list"
     );
 }
 
