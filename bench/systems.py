@@ -1,7 +1,10 @@
-"""The switches that are measured: each is started for one workload, asked for its rate window by window, and stopped by its pid."""
+"""weft and testpmd as things to measure: started for one workload, asked for their rate window by window, stopped by their process id."""
 import contextlib
+import dataclasses
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -13,14 +16,19 @@ BUILD = os.environ.get("WEFT_BUILD", os.path.join(ROOT, "build"))
 sys.path.insert(0, os.path.join(BUILD, "control"))
 from weft_client import Client, Error  # noqa: E402
 
+import feed  # noqa: E402
+import rules  # noqa: E402
+
 WORKER_CORE, CONTROL_CORE = 1, 0
 
 
-def tsc_hz():
-    """From the kernel's calibration if it says, else from what a second of the counter is."""
-    with open("/proc/cpuinfo") as cpuinfo:
-        match = re.search(r"^cpu MHz\s*:\s*([0-9.]+)", cpuinfo.read(), re.M)
-    return float(match.group(1)) * 1e6
+@dataclasses.dataclass
+class Window:
+    """What a switch did for some seconds."""
+    mpps: float           # received
+    cycles: float         # of the time stamp counter, for each packet received
+    lost: int = 0         # received, neither sent nor dropped by a rule
+    notes: dict = dataclasses.field(default_factory=dict)
 
 
 def huge_pages():
@@ -29,12 +37,12 @@ def huge_pages():
 
 
 @contextlib.contextmanager
-def huge_pages_of(count):
-    """At least `count` huge pages of 2 MB while measuring, where we may; what was there before afterwards."""
+def huge_pages_of(megabytes):
+    """At least so much in pages of 2 MB while measuring, where we may; what was there before afterwards."""
     before = huge_pages()
-    if before < count and os.geteuid() == 0:
+    if before < megabytes // 2 and os.geteuid() == 0:
         with open("/proc/sys/vm/nr_hugepages", "w") as pages:
-            pages.write(str(count))
+            pages.write(str(megabytes // 2))
     try:
         yield huge_pages()
     finally:
@@ -44,85 +52,129 @@ def huge_pages_of(count):
 
 
 def stop(process):
-    process.send_signal(signal.SIGTERM)
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
     try:
-        process.wait(10)
+        process.wait(20)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
+def on_cores(*cores):
+    return lambda: os.sched_setaffinity(0, cores)
+
+
 class Weft:
     name = "weft"
 
-    def __init__(self, folder, ports=(), extra=()):
+    def __init__(self, folder, ports, options=(), extra=(), environment=None, build=BUILD):
+        """`ports`: (name, devargs) pairs."""
         self.socket = os.path.join(folder, "weft-%d.sock" % os.getpid())
-        command = [os.path.join(BUILD, "weftd"), "--socket", self.socket, "--cores", str(WORKER_CORE)]
+        command = [os.path.join(build, "weftd"), "--socket", self.socket, "--cores", str(WORKER_CORE)]
         for name, devargs in ports:
             command += ["--port", "%s=%s" % (name, devargs)]
+        for option in options:
+            command += ["--port-option", option]
         self.log = open(os.path.join(folder, "weftd.log"), "w+")
-        self.process = subprocess.Popen(
-            ["taskset", "-c", "%d,%d" % (CONTROL_CORE, WORKER_CORE)] + command + list(extra),
-            stdout=self.log, stderr=subprocess.STDOUT)
-        self.client = self._connect()
+        self.process = subprocess.Popen(command + list(extra), stdout=self.log, stderr=subprocess.STDOUT, preexec_fn=on_cores(CONTROL_CORE, WORKER_CORE),
+                                        env=dict(os.environ, **(environment or {})))
+        try:
+            self.client = self._connect()
+        except BaseException:
+            stop(self.process)
+            raise
 
     def _connect(self):
-        for _ in range(200):
+        for _ in range(1200):  # a port that preloads a large file takes its time
             if self.process.poll() is not None:
-                self.log.seek(0)
-                raise SystemExit("weftd ended with %d:\n%s" % (self.process.returncode, self.log.read()[-2000:]))
+                break
             with contextlib.suppress(Error):
-                return Client(self.socket, name="bench")
+                return Client(self.socket, name="bench", timeout=120)
             time.sleep(0.05)
-        raise SystemExit("weftd does not answer on %s" % self.socket)
+        self.log.seek(0)
+        raise SystemExit("weftd does not answer on %s:\n%s" % (self.socket, self.log.read()[-2000:]))
+
+    def load(self, policy, outputs):
+        made = feed.transactions(rules.weft_flows(policy.table, outputs, policy.hop_macs(), policy.router_mac))
+        link = feed.Feed(self.socket)
+        began = time.monotonic()
+        link.run(made)
+        self.client.barrier(link.generation)
+        link.close()
+        return time.monotonic() - began
 
     def close(self):
         self.client.close()
         stop(self.process)
         self.log.close()
 
-    def _workers(self):
-        return self.client.stats("workers")["workers"].values()
+    def workers(self):
+        return list(self.client.stats("workers")["workers"].values())
+
+    def warm(self):
+        self.window(1)
 
     def window(self, seconds):
-        """(Mpps, cycles per packet, drops) over so many seconds."""
-        before, began = list(self._workers()), time.monotonic()
+        before, began = self.workers(), time.monotonic()
         time.sleep(seconds)
-        after, took = list(self._workers()), time.monotonic() - began
-        packets = sum(a["received"] - b["received"] for a, b in zip(after, before))
-        cycles = sum(a["busy_cycles"] - b["busy_cycles"] for a, b in zip(after, before))
-        sent = sum(a["sent"] - b["sent"] for a, b in zip(after, before))
-        return packets / took / 1e6, cycles / max(packets, 1), packets - sent
+        after, took = self.workers(), time.monotonic() - began
+
+        def grown(name):
+            return sum(a[name] - b[name] for a, b in zip(after, before))
+        packets = grown("received")
+        return Window(packets / took / 1e6, grown("busy_cycles") / max(packets, 1), packets - grown("sent") - grown("dropped"))
 
 
 class Testpmd:
-    def __init__(self, mode, vdevs):
-        self.name = "testpmd " + mode
-        command = ["dpdk-testpmd", "-l", "%d,%d" % (CONTROL_CORE, WORKER_CORE), "--main-lcore", str(CONTROL_CORE), "--no-pci",
-                   "--no-telemetry", "--file-prefix", "bench%d" % os.getpid()]
-        command += ["--in-memory", "-m", "1024"] if huge_pages() else ["--no-huge", "--no-shconf", "-m", "1024"]
-        for vdev in vdevs:
-            command += ["--vdev", vdev]
-        command += ["--", "--nb-cores=1", "--forward-mode=" + mode, "--stats-period=1", "--total-num-mbufs=300000", "--no-flush-rx"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.rates = self._rates()
+    """DPDK's own forwarder with no table at all: what the ports cost."""
 
-    def _rates(self):
-        port, tail = None, []
-        for line in self.process.stdout:
-            tail = (tail + [line])[-15:]
-            if match := re.search(r"NIC statistics for port (\d+)", line):
-                port = int(match.group(1))
-            if (match := re.search(r"Rx-pps:\s+(\d+)", line)) and port == 0:
-                yield int(match.group(1))
-        raise SystemExit("testpmd ended:\n" + "".join(tail))
+    def __init__(self, mode, devices, folder, environment=None):
+        self.name = "testpmd " + mode
+        # Port p sends to port p + 1; sources have no output and let go of what they are given.
+        command = ["dpdk-testpmd", "-l", "%d,%d" % (CONTROL_CORE, WORKER_CORE), "--main-lcore", str(CONTROL_CORE), "--no-pci", "--no-telemetry",
+                   "--file-prefix", "bench%d" % os.getpid()]
+        command += ["--in-memory"] if huge_pages() else ["--no-huge", "--no-shconf", "-m", "1024"]
+        for device in devices:
+            command += ["--vdev", device]
+        buffers = 300_000 * max(1, len(devices) - 1)
+        command += ["--", "-i", "--nb-cores=1", "--forward-mode=" + mode, "--record-core-cycles", "--no-flush-rx", "--total-num-mbufs=%d" % buffers,
+                    "--port-topology=" + ("paired" if len(devices) == 2 else "chained")]
+        self.sources = range(len(devices) - 1)
+        self.terminal, theirs = pty.openpty()  # to a pipe it would print when its buffer is full
+        self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=dict(os.environ, **(environment or {})))
+        os.close(theirs)
+        try:
+            self._ask("start", "packet forwarding - ports")
+        except BaseException:
+            self.close()
+            raise
+
+    def _ask(self, command, until, patience_s=60):
+        """What it says from now on, up to a match of `until`."""
+        os.write(self.terminal, command.encode() + b"\n")
+        said, end = "", time.monotonic() + patience_s
+        while not re.search(until, said, re.S):
+            if not select.select([self.terminal], [], [], max(0, end - time.monotonic()))[0]:
+                raise SystemExit("testpmd does not answer %r:\n%s" % (command, said[-2000:]))
+            try:
+                said += os.read(self.terminal, 65536).decode(errors="replace")
+            except OSError:
+                raise SystemExit("testpmd ended:\n" + said[-2000:]) from None
+        return said
+
+    def warm(self):
+        self.window(1)
 
     def window(self, seconds):
-        """One line of its own statistics, which is a second."""
-        del seconds
-        rate = next(self.rates)
-        return rate / 1e6, tsc_hz() / max(rate, 1), 0
+        self._ask("clear fwd stats all", r"clear fwd stats all.*testpmd>")
+        began = time.monotonic()
+        time.sleep(seconds)
+        text = self._ask("show fwd stats all", r"CPU cycles/packet.*Clock")
+        took = time.monotonic() - began
+        packets = int(re.search(r"Accumulated forward statistics.*?RX-packets:\s+(\d+)", text, re.S).group(1))
+        return Window(packets / took / 1e6, float(re.search(r"CPU cycles/packet=([\d.]+)", text).group(1)))
 
     def close(self):
-        self.process.stdin.close()
         stop(self.process)
+        os.close(self.terminal)

@@ -1,0 +1,186 @@
+"""How fast: one worker, sources that never idle, an output that costs nothing; the same packets, ports and rules through each system in turn."""
+import dataclasses
+import os
+import statistics
+from typing import Callable
+
+import numpy
+
+import answers
+import ovs
+import packets
+import policies
+from figures import paired_ratio
+from systems import Testpmd, Weft
+
+FILE_PACKETS = 250_000  # OVS keeps a source's whole file in a pool of 262,144 buffers
+
+
+@dataclasses.dataclass
+class Workload:
+    policy: Callable[[], policies.Policy]
+    about: str
+    ovs: tuple = ovs.SHORT          # settings
+    ovs_warm_s: int = 25
+    without_ovs: str = ""           # why it is not measured
+    testpmd: tuple = ("io", "macswap")
+
+
+def _l2(macs, flows):
+    return lambda: policies.l2(macs, flows)
+
+
+WORKLOADS = {
+    "l2-1": Workload(_l2(1, 1), "one MAC, one flow"),
+    "l2-1k": Workload(_l2(1_000, 100_000), "1,000 MACs, 100,000 flows"),
+    "l2-10k": Workload(_l2(10_000, 1_000_000), "10,000 MACs, 1,000,000 flows"),
+    "l3-1k": Workload(lambda: policies.l3(1_000, 100_000, policies.ENTERPRISE), "1,000 prefixes, 100,000 flows"),
+    "l3-1m": Workload(lambda: policies.l3(1_000_000, 1_000_000, policies.INTERNET), "1,000,000 routes with the Internet's lengths, 1,000,000 flows",
+                      without_ovs="a million destinations are a million cached flows, where OVS keeps 200,000: not usable"),
+    "acl-1k": Workload(lambda: policies.acl(1_000, 100_000), "1,000 rules of 60 shapes, 100,000 flows"),
+    "acl-10k": Workload(lambda: policies.acl(10_000, 100_000), "10,000 rules of 120 shapes, 100,000 flows", ovs=ovs.LONG, ovs_warm_s=150),
+    "tse-quiet": Workload(lambda: policies.tse(False), "three rules, 100,000 flows, nobody attacks", ovs=ovs.SHORT, testpmd=("io",)),
+    "tse-attack": Workload(lambda: policies.tse(True), "the same, 4.1 % of the packets attack", ovs=ovs.SHORT + ("EMC off, idle 10 min",), ovs_warm_s=120,
+                           testpmd=("io",)),
+}
+
+
+@dataclasses.dataclass
+class Contender:
+    system: str
+    setting: str
+    start: Callable  # gives a switch with its rules and its sources running
+
+
+def sources(folder, name, policy):
+    """Device arguments of the inputs: several where one cannot hold the packets."""
+    parts = max(1, -(-len(policy.packets) // FILE_PACKETS))
+    devices = []
+    for i, part in enumerate(numpy.array_split(policy.packets, parts)):
+        path = packets.write_pcap(os.path.join(folder, "%s-%d.pcap" % (name, i)), packets.frames_of(part))
+        devices.append("net_pcap_in%d,rx_pcap=%s,infinite_rx=1" % (i, path))
+    return devices
+
+
+SINK = "net_null_out,no-rx=1"
+
+
+def start_weft(folder, policy, devices, **more):
+    weft = Weft(folder, [("in%d" % i, device) for i, device in enumerate(devices)] + [("out", SINK)],
+                options=["in%d:hold" % i for i in range(len(devices))], **more)
+    weft.load(policy, ["out"])
+    for i in range(len(devices)):
+        weft.client.release("in%d" % i)
+    return weft
+
+
+def start_ovs(folder, policy, devices, setting, warm_s):
+    switch = ovs.Ovs(folder, devices, [SINK], setting, warm_s)
+    try:
+        switch.load(policy, 1)
+        switch.begin()
+    except BaseException:
+        switch.close()
+        raise
+    return switch
+
+
+def contenders(folder, workload, policy, devices, options):
+    found = [Contender("weft", "default", lambda: start_weft(folder, policy, devices))]
+    if options.against == "ovs" and not workload.without_ovs:
+        found += [Contender("ovs", setting, lambda setting=setting: start_ovs(folder, policy, devices, setting, workload.ovs_warm_s))
+                  for setting in workload.ovs]
+    elif options.against not in (None, "ovs", "testpmd"):
+        found.append(Contender("weft", options.against, lambda: start_weft(folder, policy, devices, build=options.against)))
+    found += [Contender("testpmd", mode, lambda mode=mode: Testpmd(mode, devices + [SINK], folder)) for mode in workload.testpmd]
+    return found
+
+
+def measured(contender, options):
+    """One run of one system: fresh, warm, then window by window."""
+    system = contender.start()
+    try:
+        system.warm()
+        return [system.window(options.seconds) for _ in range(options.windows)]
+    finally:
+        system.close()
+
+
+def compare(report, name, found, options, checked):
+    """All contenders in turn, `rounds` times; the medians' ratios to the first."""
+    windows = {(c.system, c.setting): [] for c in found}
+    for _ in range(options.rounds):
+        for contender in found:
+            windows[contender.system, contender.setting] += measured(contender, options)
+    for (system, setting), seen in windows.items():
+        report.rate(name, system, setting, seen, checked, **_notes(seen))
+    medians = {key: statistics.median(w.mpps for w in seen) for key, seen in windows.items()}
+    weft = medians["weft", "default"]
+    if rivals := {key: mpps for key, mpps in medians.items() if key[0] == "ovs"}:
+        best = max(rivals, key=rivals.get)
+        report.ratio(name, "Mpps, weft over OVS at its best (%s)" % best[1], weft / rivals[best])
+    cycles = {key: statistics.median(w.cycles for w in seen) for key, seen in windows.items()}
+    for mode in ("macswap", "io"):
+        if ("testpmd", mode) in cycles:
+            report.ratio(name, "cycles, weft over testpmd " + mode, cycles["weft", "default"] / cycles["testpmd", mode])
+    return windows
+
+
+def _notes(seen):
+    notes = seen[len(seen) // 2].notes
+    return {"notes": {key: round(value, 3) for key, value in notes.items()}} if notes else {}
+
+
+def compare_in_pairs(report, name, first, second, options, what=lambda window: window.cycles):
+    """For differences that two medians do not show: fresh runs of both, next to each other, `pairs` times."""
+    pairs = []
+    for i in range(options.pairs):
+        both = (first, second) if i % 2 == 0 else (second, first)
+        seen = {id(c): statistics.median(what(w) for w in measured(c, options)) for c in both}
+        pairs.append((seen[id(first)], seen[id(second)]))
+    value, low, high = paired_ratio(pairs)
+    words = "cycles, %s (%s) over %s (%s), %d pairs" % (first.system, first.setting, second.system, second.setting, len(pairs))
+    report.ratio(name, words, value, (low, high))
+
+
+def run(report, folder, options, name, workload):
+    policy = workload.policy()
+    count = answers.compare(folder, policy, options.against == "ovs" and not workload.without_ovs)
+    systems = "weft, OVS and the linear reference" if options.against == "ovs" and not workload.without_ovs else "weft and the linear reference"
+    report.note(name, "%s: %s send the same %d packets out of the same ports" % (workload.about, systems, count))
+    if options.against == "ovs" and workload.without_ovs:
+        report.note(name, "OVS: " + workload.without_ovs)
+    devices = sources(folder, name, policy)
+    found = contenders(folder, workload, policy, devices, options)
+    if options.pairs:
+        rivals = [c for c in found[1:] if options.against != "ovs" or c.system == "ovs"]
+        for rival in rivals[:1]:
+            compare_in_pairs(report, name, found[0], rival, options)
+        return
+    compare(report, name, found, options, True)
+
+
+def classbench(report, folder, options):
+    for path in options.rules:
+        name = os.path.basename(path).removesuffix(".xz").removesuffix(".txt")
+        policy = policies.classbench(path, 100_000)
+        big = len(policy.table) > ovs.PRIORITIES
+        workload = Workload(lambda policy=policy: policy, "%d filters written, %d installed, 100,000 flows" % (policy.written, len(policy.table)),
+                            without_ovs="more rules than OpenFlow has priorities: not usable" if big else "", ovs_warm_s=60, testpmd=("io",))
+        run(report, folder, options, "cb-" + name, workload)
+
+
+def tse(report, folder, options):
+    """What an attack costs those who do not attack: they should lose the attack's share of the packets, and nothing more."""
+    for name in ("tse-quiet", "tse-attack"):
+        if not options.pairs:
+            run(report, folder, options, name, WORKLOADS[name])
+    pairs, options.pairs = options.pairs, 0
+    starts = []
+    for name in ("tse-attack", "tse-quiet"):
+        policy = WORKLOADS[name].policy()
+        devices = sources(folder, name, policy)
+        starts.append(Contender("weft", name, lambda policy=policy, devices=devices: start_weft(folder, policy, devices)))
+    options.pairs = pairs or 5
+    compare_in_pairs(report, "tse", *starts, options)
+    options.pairs = pairs
