@@ -7,15 +7,17 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import changes  # noqa: E402
 import forwarding  # noqa: E402
 import ovs  # noqa: E402
+import rfc2544  # noqa: E402
 from figures import Report  # noqa: E402
 from systems import ROOT, huge_pages_of  # noqa: E402
 
 NAMES = {name: (lambda report, folder, options, name=name: forwarding.run(report, folder, options, name, forwarding.WORKLOADS[name]))
          for name in forwarding.WORKLOADS if not name.startswith("tse")}
-NAMES["tse"] = forwarding.tse
-NAMES["classbench"] = forwarding.classbench
+NAMES |= {"tse": forwarding.tse, "classbench": forwarding.classbench, "updates": changes.updates, "load": changes.load, "latency": changes.latency,
+          "rfc2544": rfc2544.rfc2544}
 
 
 def arguments():

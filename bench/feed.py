@@ -26,6 +26,10 @@ def flow_op(weight, priority, match, actions):
     return _field(6, b"\x08" + (b"\x02" if weight > 0 else b"\x01") + _field(13, flow))
 
 
+_ASKED = _field(6, _field(1, b"barrier"))
+BARRIER = _varint(len(_ASKED)) + _ASKED  # past the newest generation
+
+
 class Transaction:
     """A request in bytes, but for the id, which it gets when it is sent."""
 
@@ -69,6 +73,14 @@ class Feed:
 
     def finish(self):
         while self.answered < self.sent:
+            self._read()
+
+    def barrier(self):
+        """Until every worker runs what was sent."""
+        self.finish()
+        self.past = 0
+        self.socket.sendall(BARRIER)
+        while not self.past:
             self._read()
 
     def run(self, made):
@@ -115,6 +127,9 @@ class Feed:
     def _take(self, begin, end):
         reply = pb.Reply.FromString(bytes(self.buffer[begin:end]))
         kind = reply.WhichOneof("reply")
+        if kind == "barrier" and not reply.barrier.timeout:
+            self.past += 1
+            return end
         if kind != "ack":
             raise Error("a transaction got %s: %s" % (kind, str(getattr(reply, kind)).replace("\n", " ")))
         self.answered += 1

@@ -63,6 +63,6 @@ class Report:
         self._keep(line)
         print("%-14s %s" % (workload, text), flush=True)
 
-    def note(self, workload, words):
-        self._keep({"workload": workload, "note": words})
+    def note(self, workload, words, **more):
+        self._keep({"workload": workload, "note": words, **more})
         print("%-14s %s" % (workload, words), flush=True)

@@ -1,0 +1,191 @@
+"""What changes cost: many rows at once, one row among many, and the packets that are forwarded meanwhile."""
+import statistics
+import threading
+import time
+
+import feed
+import forwarding
+import policies
+from figures import spread
+from packets import FIRST_MAC, ip4, mac
+from systems import Weft
+
+QUIET = [("in", "net_null_in,no-rx=1"), ("out", "net_null_out,no-rx=1")]
+
+
+def mac_flows(count, first=FIRST_MAC, priority=100):
+    return [(priority, "eth.dst == " + mac(first + i), 'output("out");') for i in range(count)]
+
+
+# ---- load -----------------------------------------------------------------------------------------------------------------
+
+def load(report, folder, options):
+    """100,000 and 1,000,000 flow rows over the socket, in transactions of 1,000, until every worker runs them"""
+    for rows in (100_000, 1_000_000):
+        made = feed.transactions(mac_flows(rows))
+        seconds = []
+        for _ in range(options.rounds if rows <= 100_000 else 1):
+            seconds += timed(lambda: load_once(folder, made, rows))
+        report.figure("load", "weft", "%s rows" % format(rows, ","), "seconds", seconds, True)
+
+
+def load_once(folder, made, rows):
+    weft = Weft(folder, QUIET)
+    try:
+        link = feed.Feed(weft.socket)
+        began = time.monotonic()
+        link.run(made)
+        weft.client.barrier(link.generation)
+        took = time.monotonic() - began
+        (_, (count, _)), = weft.client.digest(relation="flow").items()
+        if count != rows or link.changed != rows:
+            raise SystemExit("load: %d rows stand and %d were acknowledged, of %d" % (count, link.changed, rows))
+        return [took]
+    finally:
+        weft.close()
+
+
+def timed(measure):
+    return measure()
+
+
+# ---- latency --------------------------------------------------------------------------------------------------------------
+
+def latency(report, folder, options):
+    """One delta, from the socket until every worker runs it, with 1,000 to 1,000,000 others installed"""
+    medians = {}
+    for rows in (1_000, 10_000, 100_000, 1_000_000):
+        took = timed(lambda rows=rows: latency_once(folder, rows))
+        took.sort()
+        medians[rows] = statistics.median(took)
+        p99 = took[len(took) * 99 // 100]
+        report.figure("latency", "weft", "%s rows" % format(rows, ","), "us", took, True, rows=rows, p99_us=float("%.4g" % p99))
+        report.ratio("latency", "p99 in us with %s rows" % format(rows, ","), p99)
+    report.ratio("latency", "median, 1,000,000 rows over 1,000 (at most 2)", medians[1_000_000] / medians[1_000])
+
+
+def latency_once(folder, rows, deltas=2_000):
+    weft = Weft(folder, QUIET)
+    try:
+        link = feed.Feed(weft.socket)
+        link.run(feed.transactions(mac_flows(rows)))
+        weft.client.barrier(link.generation)
+        took = []
+        for i in range(deltas):
+            at = mac_flows(1, FIRST_MAC + i // 2 % rows, priority=200)
+            change, = feed.transactions(at, +1 if i % 2 == 0 else -1)
+            began = time.perf_counter()
+            link.send(change)
+            link.barrier()
+            took.append((time.perf_counter() - began) * 1e6)
+        if link.changed != rows + deltas:
+            raise SystemExit("latency: %d changes instead of %d" % (link.changed - rows, deltas))
+        return took
+    finally:
+        weft.close()
+
+
+# ---- updates --------------------------------------------------------------------------------------------------------------
+
+# Other destinations in the same table; and drop rules for single sources and services above it, as a firewall makes them.
+def changing_macs(count):
+    return mac_flows(count, FIRST_MAC + (1 << 20))
+
+
+def changing_drops(count):
+    return [(60_000, "ip4.src == %s && udp.dst == %d" % (ip4(0x0A800000 + i * 7919 % (1 << 23)), 1 + i * 31 % 65_535), "drop;") for i in range(count)]
+
+
+KINDS = {"MACs": changing_macs, "drops": changing_drops}
+
+
+def ovs_line(flow):
+    _, match, actions = flow
+    if match.startswith("eth.dst"):
+        return "priority=100,dl_dst=%s" % match.split(" == ")[1], ",actions=output:100"
+    src, port = match.replace(" && ", " == ").split(" == ")[1::2]
+    return "priority=60000,udp,nw_src=%s,tp_dst=%s" % (src, port), ",actions=drop"
+
+
+class Updates:
+    """Adds and deletes rules from a thread of its own, at `rate` changes a second; `reached` is what it was afterwards."""
+
+    def __init__(self, switch, kind, rate):
+        self.switch, self.rate, self.reached, self.failure = switch, rate, 0.0, None
+        flows = KINDS[kind](10_000)
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._guarded, args=(self._to_weft if isinstance(switch, Weft) else self._to_ovs, flows))
+
+    def __enter__(self):
+        if self.rate:
+            self.thread.start()
+            time.sleep(0.5)
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        if self.rate:
+            self.thread.join()
+        if self.failure:
+            raise self.failure
+
+    def _guarded(self, work, flows):
+        try:
+            work(flows)
+        except (Exception, SystemExit) as problem:
+            self.failure = problem
+
+    def _to_weft(self, flows):
+        size = max(1, min(100, self.rate // 70))
+        blocks = [flows[at:at + size] for at in range(0, len(flows), size)]
+        made = [transaction for block in blocks for transaction in feed.transactions(block, +1, size) + feed.transactions(block, -1, size)]
+        link = feed.Feed(self.switch.socket)
+        self.reached = link.paced(made, self.rate, 3600, self.ending.is_set)
+        link.close()
+
+    def _to_ovs(self, flows):
+        lines = [ovs_line(flow) for flow in flows]
+        done, at, began = 0, 0, time.monotonic()
+        size = max(1, self.rate // 20)  # adds in a tenth of a second, and as many deletes
+        while not self.ending.is_set():
+            block = [lines[(at + i) % len(lines)] for i in range(size)]
+            self.switch.change("".join("add %s%s\ndelete_strict %s\n" % (match, actions, match) for match, actions in block))
+            at, done = at + size, done + 2 * size
+            self.ending.wait(max(0, began + done / self.rate - time.monotonic()))
+        self.reached = done / (time.monotonic() - began)
+
+
+def updates(report, folder, options):
+    """1,000 MACs, 100,000 flows, while rules come and go in that table: 0, 700 and 100,000 changes a second"""
+    policy = policies.l2(1_000, 100_000)
+    devices = forwarding.sources(folder, "updates", policy)
+    starts = {"weft": lambda: forwarding.start_weft(folder, policy, devices)}
+    if options.against == "ovs":
+        starts["ovs"] = lambda: forwarding.start_ovs(folder, policy, devices, "EMC off", 25)
+    for system, start in starts.items():
+        quiet = None
+        for kind, rate in (("MACs", 0), ("MACs", 700), ("MACs", 100_000), ("drops", 700), ("drops", 100_000)):
+            windows, reached = timed(lambda kind=kind, rate=rate, start=start: updates_once(start, kind, rate, options))
+            words = "%s/s %s" % (format(rate, ","), kind) if rate else "no changes"
+            report.rate("updates", system, words, windows, True, changes_per_s=rounded_rate(reached))
+            if rate:
+                report.note("updates", "%s took %s changes/s of %s" % (system, format(int(reached), ","), kind))
+                cycles = spread([w.cycles for w in windows])[1]
+                report.ratio("updates", "cycles, %s with %s changes/s of %s over none" % (system, format(rate, ","), kind), cycles / quiet)
+            else:
+                quiet = spread([w.cycles for w in windows])[1]
+
+
+def rounded_rate(value):
+    return float("%.3g" % value)
+
+
+def updates_once(start, kind, rate, options):
+    system = start()
+    try:
+        system.warm()
+        with Updates(system, kind, rate) as running:
+            windows = [system.window(options.seconds) for _ in range(options.windows)]
+        return windows, running.reached
+    finally:
+        system.close()

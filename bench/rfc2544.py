@@ -1,0 +1,226 @@
+"""How much without loss, and how long it takes: packets arrive by schedule whether the switch has time or not (RFC 2544, and latency as RFC 8239 asks).
+The source and the sink are paced.cc, inside the measured switch; this is the other end of the file that both have mapped."""
+import ctypes
+import dataclasses
+import mmap
+import os
+import time
+
+import answers
+import ovs
+import packets
+import policies
+from changes import Updates
+from systems import BUILD, Weft
+
+SOURCE, SINK = "net_null_paced,size=64", "net_null_meter,no-rx=1"
+LIBRARY = os.path.join(BUILD, "bench", "libweft_paced.so")
+
+# ---- the layout of paced.hh -----------------------------------------------------------------------------------------------
+
+U64 = ctypes.c_uint64
+FRAMES_AT, BUCKETS = 16_384, 64 + 35 * 32
+
+
+def _words(*names):
+    padding = -len(names) % 8
+    return [(name, U64) for name in names] + [("_", U64 * padding)] * bool(padding)
+
+
+class Orders(ctypes.Structure):
+    _fields_ = _words("run", "packets_per_s", "stop", "frames", "frame_bytes")
+
+
+class SourceCounts(ctypes.Structure):
+    _fields_ = _words("run", "arrived", "overflowed", "taken", "waiting_max", "pause_max_tsc", "tsc_hz")
+
+
+class SinkCounts(ctypes.Structure):
+    _fields_ = [(name, U64) for name in ("run", "received", "out_of_order", "foreign", "latency_max_tsc")] + [("latency", U64 * BUCKETS)]
+
+
+class Header(ctypes.Structure):
+    _fields_ = [("orders", Orders), ("source", SourceCounts), ("sink", SinkCounts)]
+
+
+def bucket_cycles(index):
+    """The upper end of a bucket."""
+    if index < 64:
+        return index
+    shift, step = (index - 64) // 32 + 1, (index - 64) % 32
+    return (33 + step << shift) - 1
+
+
+@dataclasses.dataclass
+class Trial:
+    offered_mpps: float
+    arrived: int
+    lost: int            # overflowed before the switch, or not come out of it
+    lost_inside: int
+    out_of_order: int
+    forwarded_mpps: float
+    latency_us: dict     # of "p50", "p99", "p99.9", "max"
+    pause_max_us: float
+    waiting_max: int
+
+    @property
+    def loss(self):
+        return self.lost / max(self.arrived, 1)
+
+
+class Paced:
+    """The file; one for each start of a switch."""
+
+    def __init__(self, folder, frames):
+        self.path = os.path.join(folder, "paced")
+        count, size = frames.shape
+        with open(self.path, "wb") as file:
+            file.truncate(FRAMES_AT)
+            file.seek(FRAMES_AT)
+            frames.tofile(file)
+        with open(self.path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 0)
+        self.header = Header.from_buffer(self.map)
+        self.header.orders.frames, self.header.orders.frame_bytes = count, size
+        self.environment = {"LD_PRELOAD": LIBRARY, "WEFT_PACED": self.path}
+        self.run = 0
+
+    def wait_until_ready(self, patience_s=30):
+        end = time.monotonic() + patience_s
+        while not self.header.source.tsc_hz:
+            if time.monotonic() > end:
+                raise SystemExit("the paced source did not find its ports in the switch")
+            time.sleep(0.02)
+
+    def trial(self, packets_per_s, seconds):
+        orders, source, sink = self.header.orders, self.header.source, self.header.sink
+        self.run += 1
+        orders.packets_per_s = int(packets_per_s)
+        orders.run = self.run
+        began = time.monotonic()
+        time.sleep(seconds)
+        orders.stop = self.run
+        took = time.monotonic() - began
+        self._settle()
+        if source.run != self.run:
+            raise SystemExit("the switch does not poll the paced source")
+        received = sink.received if sink.run == self.run else 0
+        inside = source.taken - received
+        return Trial(packets_per_s / 1e6, source.arrived, source.overflowed + inside, inside, sink.out_of_order, received / took / 1e6,
+                     self._latency(), source.pause_max_tsc / source.tsc_hz * 1e6, source.waiting_max)
+
+    def _settle(self):
+        """Until nothing waits or is on its way any more."""
+        before = None
+        for _ in range(500):
+            time.sleep(0.02)
+            now = (self.header.source.taken, self.header.sink.received)
+            if now == before:
+                return
+            before = now
+
+    def _latency(self):
+        sink, hz = self.header.sink, self.header.source.tsc_hz
+        counts = list(sink.latency)
+        found, seen, total = {}, 0, sum(counts)
+        wanted = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)]
+        for index, count in enumerate(counts):
+            seen += count
+            while wanted and total and seen >= wanted[0][1] * total:
+                found[wanted.pop(0)[0]] = bucket_cycles(index) / hz * 1e6
+        found["max"] = sink.latency_max_tsc / hz * 1e6
+        return found
+
+
+def trial(paced, packets_per_s, seconds):
+    return paced.trial(packets_per_s, seconds)
+
+
+# ---- the switches ---------------------------------------------------------------------------------------------------------
+
+def start_weft(folder, policy, paced):
+    weft = Weft(folder, [("in0", SOURCE), ("out", SINK)], environment=paced.environment)
+    weft.load(policy, ["out"])
+    return weft
+
+
+def start_ovs(folder, policy, paced, setting):
+    switch = ovs.Ovs(folder, [SOURCE], [SINK], setting, environment=paced.environment)
+    try:
+        switch.load(policy, 1)
+        switch.begin()
+    except BaseException:
+        switch.close()
+        raise
+    return switch
+
+
+# ---- the search -----------------------------------------------------------------------------------------------------------
+
+TRIES = 3  # a rate counts as free of loss when one of so many trials is: a virtual machine loses its processor now and then
+STEP = 0.01
+
+
+def no_drop_rate(paced, most, seconds):
+    """The highest rate, in steps of 1 % of `most`, at which a trial loses nothing; 0 where none does."""
+    low, high = 0.0, most
+    while high - low > STEP * most:
+        middle = (low + high) / 2
+        if any(trial(paced, middle, seconds).lost == 0 for _ in range(TRIES)):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def say(report, name, system, setting, t, checked=True):
+    line = {key: float("%.4g" % value) for key, value in t.latency_us.items()}
+    report.note(name, "%-5s %-22s %7.3f Mpps offered, %d of %d lost (%.2g), latency %s us, longest pause %.0f us" % (
+        system, setting, t.offered_mpps, t.lost, t.arrived, t.loss, " / ".join("%s %.3g" % item for item in t.latency_us.items()), t.pause_max_us),
+        system=system, setting=setting, offered_mpps=float("%.4g" % t.offered_mpps), lost=t.lost, arrived=t.arrived, latency_us=line,
+        pause_max_us=float("%.4g" % t.pause_max_us), checked=checked)
+
+
+def measure(report, name, system, paced, switch, options):
+    for _ in range(30):  # caches of those that have some
+        if trial(paced, 2e6, 1).loss < 0.01:
+            break
+    full = trial(paced, 200e6, options.seconds)
+    most = full.forwarded_mpps * 1e6
+    rate = no_drop_rate(paced, most, options.seconds)
+    report.figure(name, system, "closed loop", "Mpps", [full.forwarded_mpps], True)
+    report.figure(name, system, "no drop", "Mpps", [rate / 1e6], True)
+    basis = rate
+    if rate < 0.5 * most:  # the machine's own pauses lose packets at any rate: then take what the switch does
+        basis = most
+        report.note(name, "%s: pauses of this machine lose packets at any rate, so shares are of the closed loop" % system)
+    for share in (0.5, 0.9):
+        say(report, name, system, "%d %%" % (share * 100), trial(paced, share * basis, 2 * options.seconds))
+    for kind, changes in (("MACs", 700), ("MACs", 100_000), ("drops", 700), ("drops", 100_000)):
+        with Updates(switch, kind, changes) as running:
+            t = trial(paced, 0.9 * basis, 2 * options.seconds)
+        say(report, name, system, "90 %%, %s %s/s" % (format(int(running.reached), ","), kind), t)
+    return rate
+
+
+def rfc2544(report, folder, options):
+    """Open loop on 1,000 MACs and 100,000 flows: no-drop rate, loss, latency at 50 and 90 % of it, loss while rules change"""
+    if not os.path.exists(LIBRARY):
+        raise SystemExit("rfc2544 needs %s: ninja -C %s" % (LIBRARY, BUILD))
+    policy = policies.l2(1_000, 100_000)
+    count = answers.compare(folder, policy, options.against == "ovs")
+    report.note("rfc2544", "1,000 MACs, 100,000 flows: the same %d packets come out of the same ports" % count)
+    starts = {"weft": lambda paced: start_weft(folder, policy, paced)}
+    if options.against == "ovs":
+        starts["ovs"] = lambda paced: start_ovs(folder, policy, paced, "EMC off")
+    rates = {}
+    for system, start in starts.items():
+        paced = Paced(folder, packets.frames_of(policy.packets))
+        switch = start(paced)
+        try:
+            paced.wait_until_ready()
+            rates[system] = measure(report, "rfc2544", system, paced, switch, options)
+        finally:
+            switch.close()
+    if rates.get("ovs"):
+        report.ratio("rfc2544", "no-drop rate, weft over OVS", rates["weft"] / rates["ovs"])
