@@ -2,21 +2,25 @@
 """./run bench: answers are checked first, then medians with minimum and maximum, and ratios to what ran in turn with weft. docs/benchmarks.md has more."""
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import changes  # noqa: E402
 import forwarding  # noqa: E402
 import ovs  # noqa: E402
+import report as report_of_runs  # noqa: E402
 import rfc2544  # noqa: E402
 from figures import Report  # noqa: E402
-from systems import ROOT, huge_pages_of  # noqa: E402
+from places import ROOT  # noqa: E402
+from systems import huge_pages_of  # noqa: E402
 
 NAMES = {name: (lambda report, folder, options, name=name: forwarding.run(report, folder, options, name, forwarding.WORKLOADS[name]))
          for name in forwarding.WORKLOADS if not name.startswith("tse")}
-NAMES |= {"tse": forwarding.tse, "classbench": forwarding.classbench, "updates": changes.updates, "load": changes.load, "latency": changes.latency,
+NAMES |= {"flows": forwarding.over_flows, "rules": forwarding.over_rules, "tse": forwarding.tse, "classbench": forwarding.classbench, "updates": changes.updates, "load": changes.load, "latency": changes.latency,
           "rfc2544": rfc2544.rfc2544}
 
 
@@ -24,7 +28,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="./run bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog="workloads:\n" + "\n".join(
         "  %-12s %s" % (name, forwarding.WORKLOADS[name].about if name in forwarding.WORKLOADS else (NAMES[name].__doc__ or "").split("\n")[0])
         for name in NAMES))
-    parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; without any, all but classbench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; without any, all but classbench. `report FILE...` makes docs/benchmarks.md of JSON files")
     parser.add_argument("--json", metavar="FILE", help="also one JSON object a line, appended to FILE")
     parser.add_argument("--vs", dest="against", metavar="ovs|testpmd|DIR", help="besides testpmd also OVS-DPDK, or the weftd of another build folder")
     parser.add_argument("--rules", nargs="+", default=[], metavar="FILE", help="filter sets for classbench, .xz too")
@@ -33,6 +37,10 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3, help="runs of each system, in turn (3)")
     parser.add_argument("--pairs", type=int, default=0, metavar="N", help="N pairs of runs of weft and its first rival, and the ratio with a 95 %% interval")
     options = parser.parse_args()
+    if options.names[:1] == ["report"]:
+        if len(options.names) == 1:
+            parser.error("report needs the JSON files of runs")
+        return options
     for name in options.names:
         if name not in NAMES:
             parser.error("no workload %r: %s" % (name, ", ".join(NAMES)))
@@ -43,13 +51,27 @@ def arguments():
     return options
 
 
+def about(options):
+    """What the figures belong to."""
+    def said(*command):
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        return done.stdout.strip() if done.returncode == 0 else ""
+    with open("/proc/cpuinfo") as cpuinfo:
+        cpu = re.search(r"model name\s*:\s*(.*)", cpuinfo.read()).group(1)
+    return {"commit": said("git", "describe", "--always", "--dirty"), "cpu": "%s, %d cores" % (cpu, os.cpu_count()), "kernel": os.uname().release,
+            "dpdk": said("pkg-config", "--modversion", "libdpdk"), "ovs": ovs.version() if options.against == "ovs" else "",
+            "date": time.strftime("%Y-%m-%d"), "command": "./run bench " + " ".join(sys.argv[1:])}
+
+
 def main():
     options = arguments()
+    if options.names[:1] == ["report"]:
+        return report_of_runs.write(options.names[1:])
     if options.against == "ovs" and not ovs.installed():
         subprocess.run([os.path.join(ROOT, "tools", "dependencies.sh"), "ovs"], check=True)
     if options.against == "ovs" and os.geteuid() != 0:
         raise SystemExit("--vs ovs: OVS-DPDK needs root for its huge pages")
-    report = Report(options.json)
+    report = Report(options.json, about(options))
     report.head()
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder, huge_pages_of(8192):
         for name in options.names or [name for name in NAMES if name != "classbench"]:

@@ -2,6 +2,7 @@
 import socket
 import time
 
+import places  # noqa: F401  (weft_client is found through it)
 from weft_client import Error, pb
 
 ID_BYTES = 12

@@ -31,8 +31,9 @@ class Report:
     """Prints lines as they come, and keeps them for --json."""
     COLUMNS = "%-14s %-16s %-22s"
 
-    def __init__(self, path=None):
+    def __init__(self, path=None, about=None):
         self.file = open(path, "a") if path else None
+        self._keep({"about": about})
 
     def head(self):
         print((self.COLUMNS + "  %s") % ("workload", "system", "setting", "min / median / max"))

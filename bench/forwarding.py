@@ -106,14 +106,16 @@ def measured(contender, options):
         system.close()
 
 
-def compare(report, name, found, options, checked):
-    """All contenders in turn, `rounds` times; the medians' ratios to the first."""
+def compare(report, name, found, options, checked, **more):
+    """All contenders in turn, `rounds` times; the medians' ratios to the first. `more` goes into the JSON lines."""
     windows = {(c.system, c.setting): [] for c in found}
     for _ in range(options.rounds):
         for contender in found:
             windows[contender.system, contender.setting] += measured(contender, options)
     for (system, setting), seen in windows.items():
-        report.rate(name, system, setting, seen, checked, **_notes(seen))
+        report.rate(name, system, setting, seen, checked, **_notes(seen), **more)
+    if "x" in more:
+        return
     medians = {key: statistics.median(w.mpps for w in seen) for key, seen in windows.items()}
     weft = medians["weft", "default"]
     if rivals := {key: mpps for key, mpps in medians.items() if key[0] == "ovs"}:
@@ -123,7 +125,6 @@ def compare(report, name, found, options, checked):
     for mode in ("macswap", "io"):
         if ("testpmd", mode) in cycles:
             report.ratio(name, "cycles, weft over testpmd " + mode, cycles["weft", "default"] / cycles["testpmd", mode])
-    return windows
 
 
 def _notes(seen):
@@ -184,3 +185,24 @@ def tse(report, folder, options):
     options.pairs = pairs or 5
     compare_in_pairs(report, "tse", *starts, options)
     options.pairs = pairs
+
+
+def _sweep(report, folder, options, name, points):
+    for x, workload in points:
+        policy = workload.policy()
+        answers.compare(folder, policy, options.against == "ovs")
+        devices = sources(folder, name, policy)
+        report.note(name, "%s %s" % (format(x, ","), name))
+        compare(report, name, contenders(folder, workload, policy, devices, options), options, True, x=x)
+
+
+def over_flows(report, folder, options):
+    """L2 with 1,000 MACs: cycles per packet over flows, 1 to 1,000,000"""
+    _sweep(report, folder, options, "flows", [(flows, Workload(_l2(min(1_000, flows), flows), "", ovs=("default", "EMC off"), testpmd=("macswap",)))
+                                              for flows in (1, 1_000, 10_000, 100_000, 1_000_000)])
+
+
+def over_rules(report, folder, options):
+    """ACL with 100,000 flows: cycles per packet over rules, 10 to 10,000"""
+    _sweep(report, folder, options, "rules", [(count, Workload(lambda count=count: policies.acl(count, 100_000), "", ovs=("default", "SMC on"), ovs_warm_s=30,
+                                                               testpmd=())) for count in (10, 100, 1_000, 10_000)])

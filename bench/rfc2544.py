@@ -11,7 +11,8 @@ import ovs
 import packets
 import policies
 from changes import Updates
-from systems import BUILD, Weft
+from places import BUILD
+from systems import Weft
 
 SOURCE, SINK = "net_null_paced,size=64", "net_null_meter,no-rx=1"
 LIBRARY = os.path.join(BUILD, "bench", "libweft_paced.so")

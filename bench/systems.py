@@ -7,17 +7,13 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import time
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-ROOT = os.path.dirname(HERE)
-BUILD = os.environ.get("WEFT_BUILD", os.path.join(ROOT, "build"))
-sys.path.insert(0, os.path.join(BUILD, "control"))
-from weft_client import Client, Error  # noqa: E402
+from places import BUILD
+from weft_client import Client, Error
 
-import feed  # noqa: E402
-import rules  # noqa: E402
+import feed
+import rules
 
 WORKER_CORE, CONTROL_CORE = 1, 0
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs by apt what weft needs on a fresh Debian 12. Does nothing where everything is already there.
+# With `ovs` what ./run bench --vs ovs compares with instead.
 set -euo pipefail
 
 packages=(
@@ -11,10 +12,11 @@ packages=(
     libboost-dev libprotobuf-dev protobuf-compiler libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev
     libexpected-dev nlohmann-json3-dev libpcap-dev libnuma-dev
     # tests and benchmarks
-    libgtest-dev libgmock-dev libbenchmark-dev python3-pytest python3-scapy python3-protobuf
+    libgtest-dev libgmock-dev libbenchmark-dev python3-pytest python3-scapy python3-protobuf python3-numpy
     # the demo and the end-to-end tests
     iproute2 iputils-ping curl ethtool iperf3 socat tcpdump util-linux procps
 )
+[ "${1:-}" = ovs ] && packages=(openvswitch-switch-dpdk openvswitch-switch openvswitch-common)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -1,0 +1,165 @@
+"""The bench measures what it says: its packets, rules and answers are right, its clocks and counts add up."""
+import os
+import random
+import sys
+import xml.etree.ElementTree as xml
+
+import numpy
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Ether
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "bench"))
+import answers  # noqa: E402
+import figures  # noqa: E402
+import packets  # noqa: E402
+import plot  # noqa: E402
+import policies  # noqa: E402
+import report  # noqa: E402
+import rfc2544  # noqa: E402
+import rules  # noqa: E402
+from changes import Updates  # noqa: E402
+
+SANITIZED = os.environ.get("WEFT_SANITIZED") == "1"
+
+
+@pytest.mark.parametrize("proto, layer", [(packets.TCP, TCP), (packets.UDP, UDP)])
+def test_frames_are_what_scapy_reads_with_right_checksums(proto, layer):
+    made = packets.headers(50, src=0x0A000001 + numpy.arange(50), dst=0xC0A80105, proto=proto, sport=1024 + 7 * numpy.arange(50), dport=80)
+    for row, frame in zip(made, packets.frames_of(made)):
+        seen = Ether(frame.tobytes())
+        assert (seen[IP].src, seen[IP].dst, seen[layer].sport, seen[layer].dport) == (packets.ip4(row["src"]), "192.168.1.5", row["sport"], 80)
+        wanted = Ether(frame.tobytes())
+        del wanted[IP].chksum
+        if proto == packets.TCP:
+            del wanted[TCP].chksum
+        assert bytes(wanted) == frame.tobytes()
+
+
+def test_a_routed_frame_is_one_hop_older_with_a_right_checksum():
+    frame, = packets.routed(packets.frames_of(packets.headers(1, dst=0x01020304, proto=packets.UDP)), 0x0200000000AA, 0x0200000000BB)
+    seen = Ether(frame.tobytes())
+    assert (seen.dst, seen.src, seen.ttl) == ("02:00:00:00:00:aa", "02:00:00:00:00:bb", 63)
+    del seen[IP].chksum
+    assert bytes(Ether(bytes(seen))) == frame.tobytes()
+
+
+def test_a_range_of_ports_is_made_of_prefixes_that_cover_it_once():
+    draw = random.Random(1)
+    for _ in range(200):
+        low, high = sorted((draw.randrange(65536), draw.randrange(65536)))
+        covered = sorted(port for value, mask in rules.port_prefixes(low, high) for port in range(value, value + (0x10000 - mask)))
+        assert covered == list(range(low, high + 1))
+    assert rules.port_prefixes(0, 0xFFFF) == [(0, 0)]
+
+
+def test_the_reference_finds_the_rule_of_highest_priority():
+    table = rules.rules(3, priority=[1, 3, 2], dst=[0, 0x0A000000, 0x0A010000], dst_bits=[0, 8, 16], proto=[rules.ANY, packets.TCP, rules.ANY])
+    table["dport_lo"][1] = table["dport_hi"][1] = 80
+    asked = packets.headers(4, dst=[0x0A010101, 0x0A010101, 0x0B000000, 0x0A020000], proto=[6, 6, 6, 17], dport=[80, 81, 80, 80])
+    assert list(rules.first_match(table, asked)) == [1, 2, 0, 0]
+
+
+def classbench_file(folder):
+    path = folder / "filters"
+    path.write_text("@10.0.0.0/8\t0.0.0.0/0\t0 : 65535\t80 : 80\t0x06/0xFF\t0x0000/0x0000\t\n"
+                    "@10.0.0.0/8\t0.0.0.0/0\t0 : 65535\t80 : 80\t0x06/0xFF\t0x1000/0x1000\t\n"
+                    "@0.0.0.0/0\t1.2.3.4/32\t1024 : 65535\t0 : 65535\t0x00/0x00\t0x0000/0x0000\t\n"
+                    "@0.0.0.0/0\t1.2.3.0/24\t5 : 5\t0 : 65535\t0x01/0xFF\t0x0000/0x0000\t\n"
+                    "@0.0.0.0/0\t0.0.0.0/0\t0 : 65535\t0 : 65535\t0x00/0x00\t0x0000/0x0000\t\n")
+    return str(path)
+
+
+def test_of_a_filter_file_duplicates_and_impossible_rules_go(tmp_path):
+    policy = policies.classbench(classbench_file(tmp_path), 10)
+    assert (policy.written, len(policy.table)) == (5, 3)
+    (tmp_path / "broken").write_text("10.0.0.0/8 nonsense\n")
+    with pytest.raises(SystemExit, match="broken line 1 is no ClassBench filter"):
+        policies.classbench(str(tmp_path / "broken"), 10)
+
+
+POLICIES = {"l2": lambda _: policies.l2(16, 500), "l3": lambda _: policies.l3(300, 1000, policies.ENTERPRISE), "acl": lambda _: policies.acl(300, 2000),
+            "tse": lambda _: policies.tse(True, 1000, 20_000), "classbench": lambda folder: policies.classbench(classbench_file(folder), 1000)}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_weft_gives_the_answers_of_the_reference(name, tmp_path):
+    assert answers.compare(str(tmp_path), POLICIES[name](tmp_path)) > 60
+
+
+def test_one_wrong_rule_is_noticed(tmp_path, monkeypatch):
+    right = rules.weft_flows
+
+    def wrong(*arguments):
+        for i, (priority, match, actions) in enumerate(right(*arguments)):
+            yield priority, match, 'output("out0");' if i == 5 else actions
+    monkeypatch.setattr(rules, "weft_flows", wrong)
+    with pytest.raises(SystemExit, match="weft is wrong at output 0"):
+        answers.compare(str(tmp_path), policies.l2(16, 500))
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_the_paced_source_accounts_for_every_arrival(tmp_path):
+    policy = policies.l2(16, 500)
+    paced = rfc2544.Paced(str(tmp_path), packets.frames_of(policy.packets))
+    weft = rfc2544.start_weft(str(tmp_path), policy, paced)
+    try:
+        paced.wait_until_ready()
+        slow = paced.trial(10_000, 0.3)
+        assert 2_500 < slow.arrived < 20_000
+        assert slow.lost_inside == slow.out_of_order == 0
+        assert sum(paced.header.sink.latency) == paced.header.sink.received == slow.arrived - slow.lost
+        assert 0 < slow.latency_us["p50"] <= slow.latency_us["p99.9"] <= slow.latency_us["max"] * 1.04
+        flood = paced.trial(100e6, 0.3)
+        assert flood.lost > 0 and flood.waiting_max == 1024 and flood.lost_inside == 0
+        assert paced.header.sink.received == flood.arrived - flood.lost
+        with Updates(weft, "drops", 2_000) as running:
+            during = paced.trial(10_000, 0.5)
+        assert running.reached > 500 and during.lost_inside == 0
+    finally:
+        weft.close()
+
+
+def test_latencies_fall_into_buckets_of_three_percent():
+    ends = [rfc2544.bucket_cycles(i) for i in range(rfc2544.BUCKETS)]
+    assert ends == sorted(set(ends)) and ends[63:66] == [63, 65, 67]
+    assert all(after / before < 1.04 for before, after in zip(ends[64:], ends[65:]))
+
+
+def test_a_paired_ratio_has_the_interval_of_students_distribution():
+    assert figures.t_quantile(29) == pytest.approx(2.045, rel=0.002)
+    assert figures.t_quantile(4) == pytest.approx(2.776, rel=0.02)
+    assert figures.paired_ratio([(2, 1)] * 5) == pytest.approx((2, 2, 2))
+    value, low, high = figures.paired_ratio([(1.0, 1.1), (1.1, 1.0), (1.0, 1.0), (1.05, 1.0)])
+    assert low < value < high and low < 1 < high
+
+
+def test_a_plot_is_an_image_with_its_points(tmp_path):
+    path = str(tmp_path / "plot.svg")
+    plot.lines(path, "a < b", "x", "y", {"one": [(1, 10), (1000, (20, 30, 40))], "two": [(1, 11)], "none": []})
+    root = xml.parse(path).getroot()
+    assert len(root.findall("{http://www.w3.org/2000/svg}circle")) == 3
+    assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 2
+
+
+def test_the_report_takes_the_newest_lines_and_leaves_what_is_written(tmp_path, monkeypatch):
+    document, lines = tmp_path / "benchmarks.md", tmp_path / "lines"
+    document.write_text("# Mine\n" + "".join("<!-- made: %s -->\nold\n<!-- end -->\nkept %s\n" % (part, part) for part in report.PARTS))
+    monkeypatch.setattr(report, "DOCUMENT", str(document))
+    monkeypatch.setattr(report, "PLOTS", str(tmp_path))
+    monkeypatch.setattr(report, "ROOT", str(tmp_path))
+    kept = figures.Report(str(lines), {"commit": "c", "cpu": "p", "kernel": "k", "dpdk": "d", "ovs": "", "date": "today"})
+    for mpps in (1.0, 7.5):
+        kept.rate("l2-1", "weft", "default", [report_window(mpps)], True)
+    kept.rate("l2-1", "ovs", "EMC off", [report_window(2.5, dict(emc=0, smc=0, megaflow=1, lookups=1, upcalls_per_s=0))], True,
+              notes=dict(emc=0, smc=0, megaflow=1, lookups=1, upcalls_per_s=0))
+    report.write([str(lines)])
+    text = document.read_text()
+    assert "**7.5**" in text and "2.5 (EMC off)" in text and "**3**" in text
+    assert "old" not in text and all("kept " + part in text for part in report.PARTS)
+    assert "1 / 1 / 1" not in text
+
+
+def report_window(mpps, notes=None):
+    from systems import Window
+    return Window(mpps, 2000 / mpps, 0, notes or {})
