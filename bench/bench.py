@@ -28,7 +28,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="./run bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog="workloads:\n" + "\n".join(
         "  %-12s %s" % (name, forwarding.WORKLOADS[name].about if name in forwarding.WORKLOADS else (NAMES[name].__doc__ or "").split("\n")[0])
         for name in NAMES))
-    parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; without any, all but classbench. `report FILE...` makes docs/benchmarks.md of JSON files")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; without any, all but classbench and forward. `report FILE...` makes docs/benchmarks.md of JSON files")
     parser.add_argument("--json", metavar="FILE", help="also one JSON object a line, appended to FILE")
     parser.add_argument("--vs", dest="against", metavar="ovs|testpmd|DIR", help="besides testpmd also OVS-DPDK, or the weftd of another build folder")
     parser.add_argument("--rules", nargs="+", default=[], metavar="FILE", help="filter sets for classbench, .xz too")
@@ -74,7 +74,7 @@ def main():
     report = Report(options.json, about(options))
     report.head()
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder, huge_pages_of(8192):
-        for name in options.names or [name for name in NAMES if name != "classbench"]:
+        for name in options.names or [name for name in NAMES if name not in ("classbench", "forward")]:
             NAMES[name](report, folder, options)
 
 

@@ -2,7 +2,6 @@
 written by hand between the made parts stays."""
 import json
 import os
-import re
 
 import plot
 from places import ROOT
@@ -43,8 +42,7 @@ class Results:
         elif "ratio" in line:
             self.ratios[line["workload"], line["ratio"]] = line
         elif "note" in line and "offered_mpps" in line:
-            # Settings carry what was reached, which differs from run to run.
-            self.notes[line["workload"], line["system"], re.sub(r"[\d,]+ (\w+)/s", r"\1", line["setting"]), len(self.abouts)] = line
+            self.notes[key] = line
         elif "note" not in line:
             self.figures[key] = line
 
@@ -93,16 +91,21 @@ def details(results):
     return _table(["workload", "system", "setting", "Mpps min / median / max", "cycles", "answers checked", "hits in OVS's caches"], rows)
 
 
+THROUGH = {"rfc2544": "null devices", "rfc2544-vhost": "virtio to vhost"}
+
+
 def open_loop(results):
     rows = []
     for (workload, system, setting, x), line in results.figures.items():
-        if workload == "rfc2544":
-            rows.append([system, setting, "%.3g" % line["Mpps"][1], "", "", "", "", ""])
-    for line in results.notes.values():
+        if workload in THROUGH:
+            rows.append([THROUGH[workload], system, setting, "%.3g" % line["Mpps"][1], "", "", "", "", ""])
+    for (workload, *_), line in results.notes.items():
         us = line["latency_us"]
-        rows.append([line["system"], line["setting"], "%.3g" % line["offered_mpps"], "%d of %d" % (line["lost"], line["arrived"]),
+        reached = " (reached %s)" % format(line["changes_per_s"], ",") if "changes_per_s" in line else ""
+        rows.append([THROUGH[workload], line["system"], line["setting"] + reached, "%.3g" % line["offered_mpps"], "%d of %d" % (line["lost"], line["arrived"]),
                      *("%.3g" % us[key] if key in us else "" for key in ("p50", "p99", "p99.9")), "%.0f" % line["pause_max_us"]])
-    return _table(["system", "load", "Mpps", "lost", "p50 us", "p99", "p99.9", "longest pause us"], rows)
+    rows.sort(key=lambda row: (list(THROUGH.values()).index(row[0]), row[1] != "weft"))
+    return _table(["through", "system", "load", "Mpps", "lost", "p50 us", "p99", "p99.9", "longest pause us"], rows)
 
 
 def control(results):

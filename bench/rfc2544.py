@@ -1,9 +1,11 @@
 """How much without loss, and how long it takes: packets arrive by schedule whether the switch has time or not (RFC 2544, and latency as RFC 8239 asks).
 The source and the sink are paced.cc, inside the measured switch; this is the other end of the file that both have mapped."""
+import contextlib
 import ctypes
 import dataclasses
 import mmap
 import os
+import subprocess
 import time
 
 import answers
@@ -12,7 +14,7 @@ import packets
 import policies
 from changes import Updates
 from places import BUILD
-from systems import Weft
+from systems import CONTROL_CORE, Weft, stop
 
 SOURCE, SINK = "net_null_paced,size=64", "net_null_meter,no-rx=1"
 LIBRARY = os.path.join(BUILD, "bench", "libweft_paced.so")
@@ -86,25 +88,28 @@ class Paced:
         self.environment = {"LD_PRELOAD": LIBRARY, "WEFT_PACED": self.path}
         self.run = 0
 
-    def wait_until_ready(self, patience_s=30):
+    def wait_until_ready(self):
+        self._until(lambda: self.header.source.tsc_hz != 0, "the paced source did not find its ports in the switch")
+
+    @staticmethod
+    def _until(done, otherwise, patience_s=30):
         end = time.monotonic() + patience_s
-        while not self.header.source.tsc_hz:
+        while not done():
             if time.monotonic() > end:
-                raise SystemExit("the paced source did not find its ports in the switch")
-            time.sleep(0.02)
+                raise SystemExit(otherwise)
+            time.sleep(0.001)
 
     def trial(self, packets_per_s, seconds):
         orders, source, sink = self.header.orders, self.header.source, self.header.sink
         self.run += 1
         orders.packets_per_s = int(packets_per_s)
         orders.run = self.run
+        self._until(lambda: source.run == self.run, "the switch does not poll the paced source")
         began = time.monotonic()
         time.sleep(seconds)
         orders.stop = self.run
         took = time.monotonic() - began
         self._settle()
-        if source.run != self.run:
-            raise SystemExit("the switch does not poll the paced source")
         received = sink.received if sink.run == self.run else 0
         inside = source.taken - received
         return Trial(packets_per_s / 1e6, source.arrived, source.overflowed + inside, inside, sink.out_of_order, received / took / 1e6,
@@ -139,21 +144,57 @@ def trial(paced, packets_per_s, seconds):
 
 # ---- the switches ---------------------------------------------------------------------------------------------------------
 
-def start_weft(folder, policy, paced):
-    weft = Weft(folder, [("in0", SOURCE), ("out", SINK)], environment=paced.environment)
-    weft.load(policy, ["out"])
-    return weft
+class Generator:
+    """Source and sink in a process of their own, testpmd on the control core, joined to the switch as two guests would be: virtio to its vhost ports."""
+
+    def __init__(self, folder, paced):
+        self.name = "testpmd"
+        devices = [SOURCE, *("net_virtio_user%d,path=%s,queue_size=1024" % (i, path) for i, path in enumerate(vhost_paths(folder))), SINK]
+        command = ["dpdk-testpmd", "--lcores=0@%d,1@%d" % (CONTROL_CORE, CONTROL_CORE), "--no-pci", "--no-telemetry", "--in-memory", "--single-file-segments",
+                   "--file-prefix=generator%d" % os.getpid(), *("--vdev=" + device for device in devices), "--", "--nb-cores=1", "--no-flush-rx",
+                   "--total-num-mbufs=16384", "--port-topology=paired", "--auto-start", "--stats-period=3600"]
+        self.log = open(os.path.join(folder, "generator.log"), "w+")
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT, env=dict(os.environ, **paced.environment))
+
+    def close(self):
+        stop(self.process)
+        self.log.close()
 
 
-def start_ovs(folder, policy, paced, setting):
-    switch = ovs.Ovs(folder, [SOURCE], [SINK], setting, environment=paced.environment)
+def vhost_paths(folder):
+    return [os.path.join(folder, "%s.vhost" % name) for name in ("in", "out")]
+
+
+def ports_of(folder, over):
+    """Device arguments of the switch's input and output, and the environment it needs."""
+    if over == "null":
+        return SOURCE, SINK
+    return tuple("net_vhost%d,iface=%s,queues=1" % (i, path) for i, path in enumerate(vhost_paths(folder)))
+
+
+@contextlib.contextmanager
+def switched(folder, policy, system, over):
+    """(switch, paced) with everything running."""
+    paced = Paced(folder, packets.frames_of(policy.packets))
+    source, sink = ports_of(folder, over)
+    environment = paced.environment if over == "null" else {}
+    if system == "weft":
+        switch = Weft(folder, [("in0", source), ("out", sink)], environment=environment)
+    else:
+        switch = ovs.Ovs(folder, [source], [sink], "EMC off", environment=environment)
+    generator = None
     try:
-        switch.load(policy, 1)
-        switch.begin()
-    except BaseException:
+        switch.load(policy, ["out"] if system == "weft" else 1)
+        if system == "ovs":
+            switch.begin()
+        if over != "null":
+            generator = Generator(folder, paced)
+        paced.wait_until_ready()
+        yield switch, paced
+    finally:
+        if generator:
+            generator.close()
         switch.close()
-        raise
-    return switch
 
 
 # ---- the search -----------------------------------------------------------------------------------------------------------
@@ -174,15 +215,17 @@ def no_drop_rate(paced, most, seconds):
     return low
 
 
-def say(report, name, system, setting, t, checked=True):
-    line = {key: float("%.4g" % value) for key, value in t.latency_us.items()}
-    report.note(name, "%-5s %-22s %7.3f Mpps offered, %d of %d lost (%.2g), latency %s us, longest pause %.0f us" % (
-        system, setting, t.offered_mpps, t.lost, t.arrived, t.loss, " / ".join("%s %.3g" % item for item in t.latency_us.items()), t.pause_max_us),
-        system=system, setting=setting, offered_mpps=float("%.4g" % t.offered_mpps), lost=t.lost, arrived=t.arrived, latency_us=line,
-        pause_max_us=float("%.4g" % t.pause_max_us), checked=checked)
+def say(report, name, system, setting, t, reached=None):
+    latency = " / ".join("%s %.3g" % item for item in t.latency_us.items())
+    more = {} if reached is None else {"changes_per_s": int(reached)}
+    report.note(name, "%-5s %-24s %7.3f Mpps offered, %d of %d lost (%.2g), latency %s us, longest pause %.0f us%s" % (
+        system, setting, t.offered_mpps, t.lost, t.arrived, t.loss, latency, t.pause_max_us, "" if reached is None else ", %d changes/s reached" % reached),
+        system=system, setting=setting, offered_mpps=float("%.4g" % t.offered_mpps), lost=t.lost, arrived=t.arrived,
+        latency_us={key: float("%.4g" % value) for key, value in t.latency_us.items()}, pause_max_us=float("%.4g" % t.pause_max_us), checked=True, **more)
 
 
 def measure(report, name, system, paced, switch, options):
+    """All of it for one switch."""
     for _ in range(30):  # caches of those that have some
         if trial(paced, 2e6, 1).loss < 0.01:
             break
@@ -200,7 +243,7 @@ def measure(report, name, system, paced, switch, options):
     for kind, changes in (("MACs", 700), ("MACs", 100_000), ("drops", 700), ("drops", 100_000)):
         with Updates(switch, kind, changes) as running:
             t = trial(paced, 0.9 * basis, 2 * options.seconds)
-        say(report, name, system, "90 %%, %s %s/s" % (format(int(running.reached), ","), kind), t)
+        say(report, name, system, "90 %%, %s/s %s" % (format(changes, ","), kind), t, running.reached)
     return rate
 
 
@@ -211,17 +254,10 @@ def rfc2544(report, folder, options):
     policy = policies.l2(1_000, 100_000)
     count = answers.compare(folder, policy, options.against == "ovs")
     report.note("rfc2544", "1,000 MACs, 100,000 flows: the same %d packets come out of the same ports" % count)
-    starts = {"weft": lambda paced: start_weft(folder, policy, paced)}
-    if options.against == "ovs":
-        starts["ovs"] = lambda paced: start_ovs(folder, policy, paced, "EMC off")
     rates = {}
-    for system, start in starts.items():
-        paced = Paced(folder, packets.frames_of(policy.packets))
-        switch = start(paced)
-        try:
-            paced.wait_until_ready()
-            rates[system] = measure(report, "rfc2544", system, paced, switch, options)
-        finally:
-            switch.close()
-    if rates.get("ovs"):
-        report.ratio("rfc2544", "no-drop rate, weft over OVS", rates["weft"] / rates["ovs"])
+    for over in ("null", "vhost"):
+        for system in ("weft", "ovs") if options.against == "ovs" else ("weft",):
+            with switched(folder, policy, system, over) as (switch, paced):
+                rates[system] = measure(report, "rfc2544" if over == "null" else "rfc2544-vhost", system, paced, switch, options)
+        if rates.get("ovs"):
+            report.ratio("rfc2544" if over == "null" else "rfc2544-vhost", "no-drop rate, weft over OVS", rates["weft"] / rates["ovs"])

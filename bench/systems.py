@@ -23,7 +23,7 @@ class Window:
     """What a switch did for some seconds."""
     mpps: float           # received
     cycles: float         # of the time stamp counter, for each packet received
-    lost: int = 0         # received, neither sent nor dropped by a rule
+    lost: int = 0         # for another reason than the rules
     notes: dict = dataclasses.field(default_factory=dict)
 
 
@@ -82,9 +82,8 @@ class Weft:
             raise
 
     def _connect(self):
-        for _ in range(1200):  # a port that preloads a large file takes its time
-            if self.process.poll() is not None:
-                break
+        end = time.monotonic() + 180  # ports that preload large files take their time
+        while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(Error):
                 return Client(self.socket, name="bench", timeout=120)
             time.sleep(0.05)
@@ -112,14 +111,20 @@ class Weft:
         self.window(1)
 
     def window(self, seconds):
-        before, began = self.workers(), time.monotonic()
+        lost, before, began = self._lost(), self.workers(), time.monotonic()
         time.sleep(seconds)
         after, took = self.workers(), time.monotonic() - began
 
         def grown(name):
             return sum(a[name] - b[name] for a, b in zip(after, before))
         packets = grown("received")
-        return Window(packets / took / 1e6, grown("busy_cycles") / max(packets, 1), packets - grown("sent") - grown("dropped"))
+        if packets == 0:
+            raise SystemExit("weft received nothing for %.1f s" % took)
+        return Window(packets / took / 1e6, grown("busy_cycles") / packets, self._lost() - lost)
+
+    def _lost(self):
+        reasons = self.client.stats("drops").get("drops", {})
+        return sum(values["packets"] for reason, values in reasons.items() if reason not in ("policy", "no_match"))
 
 
 class Testpmd:

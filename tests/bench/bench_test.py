@@ -101,10 +101,7 @@ def test_one_wrong_rule_is_noticed(tmp_path, monkeypatch):
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
 def test_the_paced_source_accounts_for_every_arrival(tmp_path):
     policy = policies.l2(16, 500)
-    paced = rfc2544.Paced(str(tmp_path), packets.frames_of(policy.packets))
-    weft = rfc2544.start_weft(str(tmp_path), policy, paced)
-    try:
-        paced.wait_until_ready()
+    with rfc2544.switched(str(tmp_path), policy, "weft", "null") as (weft, paced):
         slow = paced.trial(10_000, 0.3)
         assert 2_500 < slow.arrived < 20_000
         assert slow.lost_inside == slow.out_of_order == 0
@@ -116,8 +113,6 @@ def test_the_paced_source_accounts_for_every_arrival(tmp_path):
         with Updates(weft, "drops", 2_000) as running:
             during = paced.trial(10_000, 0.5)
         assert running.reached > 500 and during.lost_inside == 0
-    finally:
-        weft.close()
 
 
 def test_latencies_fall_into_buckets_of_three_percent():
