@@ -18,17 +18,23 @@ from figures import Report  # noqa: E402
 from places import ROOT  # noqa: E402
 from systems import huge_pages_of  # noqa: E402
 
-NAMES = {name: (lambda report, folder, options, name=name: forwarding.run(report, folder, options, name, forwarding.WORKLOADS[name]))
-         for name in forwarding.WORKLOADS if not name.startswith("tse")}
-NAMES |= {"flows": forwarding.over_flows, "rules": forwarding.over_rules, "tse": forwarding.tse, "classbench": forwarding.classbench, "updates": changes.updates, "load": changes.load, "latency": changes.latency,
-          "rfc2544": rfc2544.rfc2544}
+def _forwarding(name):
+    return lambda report, folder, options: forwarding.run(report, folder, options, name, forwarding.WORKLOADS[name])
+
+
+NAMES = {name: _forwarding(name) for name in forwarding.WORKLOADS if not name.startswith("tse")}
+NAMES |= {"tse": forwarding.tse, "classbench": forwarding.classbench, "flows": forwarding.over_flows, "rules": forwarding.over_rules,
+          "updates": changes.updates, "load": changes.load, "latency": changes.latency, "rfc2544": rfc2544.rfc2544}
+NOT_BY_DEFAULT = ("classbench", "forward")
+MANY_PACKETS = {"l2-10k", "l3-1m", "flows"}  # a million of them lie in memory
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="./run bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog="workloads:\n" + "\n".join(
-        "  %-12s %s" % (name, forwarding.WORKLOADS[name].about if name in forwarding.WORKLOADS else (NAMES[name].__doc__ or "").split("\n")[0])
-        for name in NAMES))
-    parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; without any, all but classbench and forward. `report FILE...` makes docs/benchmarks.md of JSON files")
+    abouts = {name: forwarding.WORKLOADS[name].about if name in forwarding.WORKLOADS else function.__doc__ for name, function in NAMES.items()}
+    parser = argparse.ArgumentParser(prog="./run bench", formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     epilog="workloads:\n" + "\n".join("  %-12s %s" % item for item in abouts.items()))
+    parser.add_argument("names", nargs="*", metavar="NAME", 
+                        help="workloads; without any, all but classbench and forward. `report FILE...` makes docs/benchmarks.md of JSON files")
     parser.add_argument("--json", metavar="FILE", help="also one JSON object a line, appended to FILE")
     parser.add_argument("--vs", dest="against", metavar="ovs|testpmd|DIR", help="besides testpmd also OVS-DPDK, or the weftd of another build folder")
     parser.add_argument("--rules", nargs="+", default=[], metavar="FILE", help="filter sets for classbench, .xz too")
@@ -71,11 +77,18 @@ def main():
         subprocess.run([os.path.join(ROOT, "tools", "dependencies.sh"), "ovs"], check=True)
     if options.against == "ovs" and os.geteuid() != 0:
         raise SystemExit("--vs ovs: OVS-DPDK needs root for its huge pages")
+    names = options.names or [name for name in NAMES if name not in NOT_BY_DEFAULT]
     report = Report(options.json, about(options))
     report.head()
-    with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder, huge_pages_of(8192):
-        for name in options.names or [name for name in NAMES if name not in ("classbench", "forward")]:
+    megabytes = min(8192 if MANY_PACKETS & set(names) else 3072, available_megabytes() // 2)
+    with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder, huge_pages_of(megabytes):
+        for name in names:
             NAMES[name](report, folder, options)
+
+
+def available_megabytes():
+    with open("/proc/meminfo") as meminfo:
+        return int(re.search(r"MemAvailable:\s+(\d+)", meminfo.read()).group(1)) // 1024
 
 
 if __name__ == "__main__":
