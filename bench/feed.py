@@ -60,7 +60,7 @@ class Feed:
         self.socket.connect(path)
         self.socket.sendall(b"WEFT")
         self.ahead, self.sent, self.answered, self.changed = ahead, 0, 0, 0
-        self.generation = 0
+        self.generation, self.past = 0, None
         self.buffer = bytearray()
 
     def close(self):
@@ -77,12 +77,13 @@ class Feed:
             self._read()
 
     def barrier(self):
-        """Until every worker runs what was sent."""
-        self.finish()
-        self.past = 0
+        """Until every worker runs what was sent. Does not wait for the answers in between: they come first anyway."""
+        self.past = None
         self.socket.sendall(BARRIER)
-        while not self.past:
+        while self.past is None:
             self._read()
+        if self.answered < self.sent or self.past < self.generation:
+            raise Error("the barrier was answered for generation %d, before %d" % (self.past, self.generation))
 
     def run(self, made):
         for transaction in made:
@@ -129,7 +130,7 @@ class Feed:
         reply = pb.Reply.FromString(bytes(self.buffer[begin:end]))
         kind = reply.WhichOneof("reply")
         if kind == "barrier" and not reply.barrier.timeout:
-            self.past += 1
+            self.past = reply.barrier.generation
             return end
         if kind != "ack":
             raise Error("a transaction got %s: %s" % (kind, str(getattr(reply, kind)).replace("\n", " ")))
