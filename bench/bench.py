@@ -50,6 +50,10 @@ def arguments():
     for name in options.names:
         if name not in NAMES:
             parser.error("no workload %r: %s" % (name, ", ".join(NAMES)))
+    if 0 < options.pairs < 6:
+        parser.error("--pairs %d: an interval needs 6 pairs or more, a difference under 15 %% some 30" % options.pairs)
+    if (os.cpu_count() or 1) < 2:
+        parser.error("needs two cores: one for the switch that is measured, one for everything else")
     if "classbench" in options.names and not options.rules:
         parser.error("classbench needs --rules FILE...")
     if options.against not in (None, "ovs", "testpmd") and not os.access(os.path.join(options.against, "weftd"), os.X_OK):

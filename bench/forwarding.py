@@ -185,7 +185,7 @@ def tse(report, folder, options):
         policy = WORKLOADS[name].policy()
         devices = sources(folder, name, policy)
         rivals.append(Contender("weft", name, lambda policy=policy, devices=devices: start_weft(folder, policy, devices)))
-    compare_in_pairs(report, "tse", *rivals, options, options.pairs or 5)
+    compare_in_pairs(report, "tse", *rivals, options, options.pairs or 6)
 
 
 def _sweep(report, folder, options, name, points):
