@@ -45,10 +45,11 @@ class Report:
 
     def rate(self, workload, system, setting, windows, checked, **more):
         mpps, cycles = spread([w.mpps for w in windows]), spread([w.cycles for w in windows])
+        waited = max(w.waited for w in windows)
         self._keep({"workload": workload, "system": system, "setting": setting, "mpps": rounded(mpps), "cycles": rounded(cycles),
-                    "checked": checked, **more})
-        print((self.COLUMNS + " %8.3f / %7.3f / %7.3f Mpps %9.0f / %7.0f / %7.0f cycles") % ((workload, system, setting) + tuple(mpps) + tuple(cycles)),
-              flush=True)
+                    "checked": checked, "waited": waited, **more})
+        print((self.COLUMNS + " %8.3f / %7.3f / %7.3f Mpps %9.0f / %7.0f / %7.0f cycles") % ((workload, system, setting) + tuple(mpps) + tuple(cycles)) +
+              ("   (without its core for %.0f %%)" % (waited * 100) if waited > 0.02 else ""), flush=True)
 
     def figure(self, workload, system, setting, unit, values, checked, **more):
         low, middle, high = spread(values)

@@ -7,7 +7,7 @@ import tempfile
 import time
 
 import rules
-from systems import CONTROL_CORE, WORKER_CORE, Window, on_cores, stop
+from systems import CONTROL_CORE, WORKER_CORE, Poller, Window, on_cores, stop
 
 DAEMON = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -137,12 +137,15 @@ class Ovs:
 
     def window(self, seconds):
         self._tool("ovs-appctl", "dpif-netdev/pmd-stats-clear")
-        began = time.monotonic()
+        poller, began = self.poller(), time.monotonic()
         time.sleep(seconds)
-        s, took = self.statistics(), time.monotonic() - began
+        s, took, waited = self.statistics(), time.monotonic() - began, poller.share()
         packets = max(s["rx"], 1)
         shares = {name: round(s[name] / packets, 4) for name in ("emc", "smc", "megaflow")}
-        return Window(s["rx"] / took / 1e6, (s["idle"] + s["busy"]) / packets, notes=dict(shares, lookups=s["lookups"], upcalls_per_s=(s["miss"] + s["failed"]) / took))
+        return Window(s["rx"] / took / 1e6, (s["idle"] + s["busy"]) / packets, waited, notes=dict(shares, lookups=s["lookups"], upcalls_per_s=(s["miss"] + s["failed"]) / took))
+
+    def poller(self):
+        return Poller(self.processes[-1].pid, "pmd-c")
 
     def warm(self):
         """Until the caches know the traffic, or it becomes clear that they never will."""

@@ -85,10 +85,10 @@ def details(results):
     for (workload, system, setting, x), line in results.rates.items():
         hits = line.get("notes", {})
         rows.append(["`%s`" % workload + (" %s" % format(x, ",") if x is not None else ""), system, setting, " / ".join("%.3g" % v for v in line["mpps"]),
-                     " / ".join("%.0f" % v for v in line["cycles"]), "yes" if line["checked"] else "no",
+                     " / ".join("%.0f" % v for v in line["cycles"]), "yes" if line["checked"] else "no", "%.1f %%" % (line.get("waited", 0) * 100),
                      "EMC %.0f %%, SMC %.0f %%, megaflows %.0f %% with %.3g lookups, %.0f upcalls/s" % (
                          hits["emc"] * 100, hits["smc"] * 100, hits["megaflow"] * 100, hits["lookups"], hits["upcalls_per_s"]) if hits else ""])
-    return _table(["workload", "system", "setting", "Mpps min / median / max", "cycles", "answers checked", "hits in OVS's caches"], rows)
+    return _table(["workload", "system", "setting", "Mpps min / median / max", "cycles", "answers checked", "without its core", "hits in OVS's caches"], rows)
 
 
 THROUGH = {"rfc2544": "null devices", "rfc2544-vhost": "virtio to vhost"}
@@ -98,14 +98,14 @@ def open_loop(results):
     rows = []
     for (workload, system, setting, x), line in results.figures.items():
         if workload in THROUGH:
-            rows.append([THROUGH[workload], system, setting, "%.3g" % line["Mpps"][1], "", "", "", "", ""])
+            rows.append([THROUGH[workload], system, setting, "%.3g" % line["Mpps"][1], "", "", "", "", "", ""])
     for (workload, *_), line in results.notes.items():
         us = line["latency_us"]
         reached = " (reached %s)" % format(line["changes_per_s"], ",") if "changes_per_s" in line else ""
         rows.append([THROUGH[workload], line["system"], line["setting"] + reached, "%.3g" % line["offered_mpps"], "%d of %d" % (line["lost"], line["arrived"]),
-                     *("%.3g" % us[key] if key in us else "" for key in ("p50", "p99", "p99.9")), "%.0f" % line["pause_max_us"]])
+                     *("%.3g" % us[key] if key in us else "" for key in ("p50", "p99", "p99.9")), "%.0f" % line["pause_max_us"], "%.1f %%" % (line["waited"] * 100)])
     rows.sort(key=lambda row: (list(THROUGH.values()).index(row[0]), row[1] != "weft"))
-    return _table(["through", "system", "load", "Mpps", "lost", "p50 us", "p99", "p99.9", "longest pause us"], rows)
+    return _table(["through", "system", "load", "Mpps", "lost", "p50 us", "p99", "p99.9", "longest pause us", "without its core"], rows)
 
 
 def control(results):

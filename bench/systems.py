@@ -23,6 +23,7 @@ class Window:
     """What a switch did for some seconds."""
     mpps: float           # received
     cycles: float         # of the time stamp counter, for each packet received
+    waited: float = 0.0   # share of the time in which the polling thread could not have its core
     lost: int = 0         # for another reason than the rules
     notes: dict = dataclasses.field(default_factory=dict)
 
@@ -55,6 +56,27 @@ def stop(process):
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+class Poller:
+    """The thread that polls: what share of a time it stood ready to run and did not, because something else had its core."""
+
+    def __init__(self, pid, names):
+        tasks = "/proc/%d/task" % pid
+        self.path = None
+        for tid in os.listdir(tasks):
+            with contextlib.suppress(OSError), open(os.path.join(tasks, tid, "comm")) as comm:
+                if comm.read().startswith(names):
+                    self.path = os.path.join(tasks, tid, "schedstat")
+        self.began, self.waited_s = time.monotonic(), self._waited()
+
+    def _waited(self):
+        with contextlib.suppress(OSError, TypeError), open(self.path) as schedstat:
+            return int(schedstat.read().split()[1]) / 1e9
+        return 0.0
+
+    def share(self):
+        return round((self._waited() - self.waited_s) / max(time.monotonic() - self.began, 1e-9), 4)
 
 
 def on_cores(*cores):
@@ -111,16 +133,19 @@ class Weft:
         self.window(1)
 
     def window(self, seconds):
-        lost, before, began = self._lost(), self.workers(), time.monotonic()
+        poller, lost, before, began = self.poller(), self._lost(), self.workers(), time.monotonic()
         time.sleep(seconds)
-        after, took = self.workers(), time.monotonic() - began
+        after, took, waited = self.workers(), time.monotonic() - began, poller.share()
 
         def grown(name):
             return sum(a[name] - b[name] for a, b in zip(after, before))
         packets = grown("received")
         if packets == 0:
             raise SystemExit("weft received nothing for %.1f s" % took)
-        return Window(packets / took / 1e6, grown("busy_cycles") / packets, self._lost() - lost)
+        return Window(packets / took / 1e6, grown("busy_cycles") / packets, waited, self._lost() - lost)
+
+    def poller(self):
+        return Poller(self.process.pid, "worker-")
 
     def _lost(self):
         reasons = self.client.stats("drops").get("drops", {})
@@ -169,12 +194,13 @@ class Testpmd:
 
     def window(self, seconds):
         self._ask("clear fwd stats all", r"clear fwd stats all.*testpmd>")
-        began = time.monotonic()
+        poller, began = Poller(self.process.pid, ("lcore-worker", "rte-worker")), time.monotonic()
         time.sleep(seconds)
+        waited = poller.share()
         text = self._ask("show fwd stats all", r"CPU cycles/packet.*Clock")
         took = time.monotonic() - began
         packets = int(re.search(r"Accumulated forward statistics.*?RX-packets:\s+(\d+)", text, re.S).group(1))
-        return Window(packets / took / 1e6, float(re.search(r"CPU cycles/packet=([\d.]+)", text).group(1)))
+        return Window(packets / took / 1e6, float(re.search(r"CPU cycles/packet=([\d.]+)", text).group(1)), waited)
 
     def close(self):
         stop(self.process)
