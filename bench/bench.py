@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,7 @@ def main():
         subprocess.run([os.path.join(ROOT, "tools", "dependencies.sh"), "ovs"], check=True)
     if options.against == "ovs" and os.geteuid() != 0:
         raise SystemExit("--vs ovs: OVS-DPDK needs root for its huge pages")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     names = options.names or [name for name in NAMES if name not in NOT_BY_DEFAULT]
     report = Report(options.json, about(options))
     report.head()

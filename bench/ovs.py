@@ -50,6 +50,7 @@ class Ovs:
         try:
             self._start(setting, memory_mb, environment or {})
             self._tool("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail-mode=secure")
+            self._wait_until(lambda: os.path.exists(os.path.join(self.run, "br0.mgmt")), "bridge br0")
             for i, device in enumerate(outputs):
                 self._add_port("out%d" % i, device, FIRST_OUTPUT + i)
         except BaseException:
@@ -67,7 +68,8 @@ class Ovs:
                     "dpdk-socket-mem": str(memory_mb), "dpdk-extra": "--no-pci --in-memory", **SETTINGS[setting]}
         self._tool("ovs-vsctl", "--no-wait", "init")
         self._tool("ovs-vsctl", "--no-wait", "set", "Open_vSwitch", ".", *("other_config:%s=%s" % item for item in settings.items()))
-        self._spawn([DAEMON, server, "--pidfile=" + os.path.join(self.run, "vswitchd.pid"), "--unixctl=" + self.control,
+        # In a network namespace of its own: it makes kernel interfaces named like its bridges, and leaves them behind.
+        self._spawn(["unshare", "--net", DAEMON, server, "--pidfile=" + os.path.join(self.run, "vswitchd.pid"), "--unixctl=" + self.control,
                      "--log-file=" + os.path.join(self.run, "vswitchd.log"), "-vconsole:off", "-vsyslog:off"], environment)
         self._wait_until(lambda: os.path.exists(self.control) and
                          self._tool("ovs-vsctl", "get", "Open_vSwitch", ".", "dpdk_initialized").strip() == "true", "ovs-vswitchd")
