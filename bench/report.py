@@ -4,6 +4,7 @@ import json
 import os
 
 import plot
+from ovs import SETTLED_UPCALLS_PER_S
 from places import ROOT
 
 DOCUMENT = os.path.join(ROOT, "docs", "benchmarks.md")
@@ -66,6 +67,11 @@ def _table(head, rows):
     return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head)] + ["| " + " | ".join(row) + " |" for row in rows])
 
 
+def _named(setting, line):
+    upcalls = line.get("notes", {}).get("upcalls_per_s", 0)
+    return "%s (%s%s)" % (mpps(line), setting, ", not settled: %.0f upcalls/s" % upcalls if upcalls > SETTLED_UPCALLS_PER_S else "")
+
+
 def overview(results):
     rows = []
     for name, words, goal in FORWARDING:
@@ -74,7 +80,7 @@ def overview(results):
             continue
         best = max(rivals, key=lambda setting: rivals[setting]["mpps"][1]) if rivals else None
         ratio = "%.3g" % (weft["mpps"][1] / rivals[best]["mpps"][1]) if best else ""
-        rows.append(["`%s`" % name, words, "**%s**" % mpps(weft), cycles(weft), "%s (%s)" % (mpps(rivals[best]), best) if best else "not usable" if
+        rows.append(["`%s`" % name, words, "**%s**" % mpps(weft), cycles(weft), _named(best, rivals[best]) if best else "not usable" if
                      name in ("l3-1m",) or name.startswith("cb-") else "", cycles(rivals[best]) if best else "", "**%s**" % ratio if ratio else "",
                      cycles(bare.get("io")), cycles(bare.get("macswap")), goal])
     return _table(["workload", "what", "weft Mpps", "cycles", "OVS at its best, Mpps", "cycles", "weft / OVS", "testpmd io, cycles", "macswap", "to reach"], rows)
