@@ -94,8 +94,8 @@ def details(results):
     for (workload, system, setting, x), line in results.rates.items():
         hits = line.get("notes", {})
         rows.append(["`%s`" % workload + (" %s" % format(x, ",") if x is not None else ""), system, setting, " / ".join("%.3g" % v for v in line["mpps"]),
-                     " / ".join("%.0f" % v for v in line["cycles"]), "%.0f" % (line["cycles"][1] * (1 - line.get("waited", 0))),
-                     "yes" if line["checked"] else "no", "%.1f %%" % (line.get("waited", 0) * 100),
+                     " / ".join("%.0f" % v for v in line["cycles"]), "%.0f" % (line["cycles"][1] * (1 - line["waited"])) if "waited" in line else "",
+                     "yes" if line["checked"] else "no", "%.1f %%" % (line["waited"] * 100) if "waited" in line else "not taken",
                      "EMC %.0f %%, SMC %.0f %%, megaflows %.0f %% with %.3g lookups, %.0f upcalls/s" % (
                          hits["emc"] * 100, hits["smc"] * 100, hits["megaflow"] * 100, hits["lookups"], hits["upcalls_per_s"]) if hits else ""])
     return _table(["workload", "system", "setting", "Mpps min / median / max", "cycles", "on its core", "answers checked", "without its core", "hits in OVS's caches"], rows)
