@@ -17,7 +17,7 @@ import report as report_of_runs  # noqa: E402
 import rfc2544  # noqa: E402
 from figures import Report  # noqa: E402
 from places import ROOT  # noqa: E402
-from systems import huge_pages_of  # noqa: E402
+from systems import CONTROL_CORE, huge_pages_of  # noqa: E402
 
 def _forwarding(name):
     return lambda report, folder, options: forwarding.run(report, folder, options, name, forwarding.WORKLOADS[name])
@@ -82,6 +82,7 @@ def main():
         subprocess.run([os.path.join(ROOT, "tools", "dependencies.sh"), "ovs"], check=True)
     if options.against == "ovs" and os.geteuid() != 0:
         raise SystemExit("--vs ovs: OVS-DPDK needs root for its huge pages")
+    os.sched_setaffinity(0, {CONTROL_CORE})  # the other core is for what is measured
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     names = options.names or [name for name in NAMES if name not in NOT_BY_DEFAULT]
     report = Report(options.json, about(options))

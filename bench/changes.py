@@ -3,6 +3,7 @@ import statistics
 import threading
 import time
 
+import answers
 import feed
 import forwarding
 import policies
@@ -158,6 +159,7 @@ class Updates:
 def updates(report, folder, options):
     """1,000 MACs, 100,000 flows, while rules come and go in that table: 0, 700 and 100,000 changes a second"""
     policy = policies.l2(1_000, 100_000)
+    answers.compare(folder, policy, options.against == "ovs")
     devices = forwarding.sources(folder, "updates", policy)
     starts = {"weft": lambda: forwarding.start_weft(folder, policy, devices)}
     if options.against == "ovs":

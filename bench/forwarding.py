@@ -38,7 +38,7 @@ WORKLOADS = {
     "l3-1k": Workload(lambda: policies.l3(1_000, 100_000, policies.ENTERPRISE), "1,000 prefixes, 100,000 flows"),
     "l3-1m": Workload(lambda: policies.l3(1_000_000, 1_000_000, policies.INTERNET), "1,000,000 routes with the Internet's lengths, 1,000,000 flows",
                       without_ovs="a million destinations are a million cached flows, where OVS keeps 200,000: not usable"),
-    "acl-1k": Workload(lambda: policies.acl(1_000, 100_000), "1,000 rules of 60 shapes, 100,000 flows"),
+    "acl-1k": Workload(lambda: policies.acl(1_000, 100_000), "1,000 rules of 60 shapes, 100,000 flows", ovs=ovs.LONG, ovs_warm_s=90),
     "acl-10k": Workload(lambda: policies.acl(10_000, 100_000), "10,000 rules of 120 shapes, 100,000 flows", ovs=ovs.LONG, ovs_warm_s=150),
     "tse-quiet": Workload(lambda: policies.tse(False), "three rules, 100,000 flows, nobody attacks", ovs=ovs.SHORT, testpmd=("io",)),
     "tse-attack": Workload(lambda: policies.tse(True), "the same, 4.1 % of the packets attack", ovs=ovs.SHORT + ("EMC off, idle 10 min",), ovs_warm_s=120,
@@ -117,6 +117,8 @@ def compare(report, name, found, options, checked, **more):
         if lost := sum(w.lost for w in seen):
             report.note(name, "%s lost %d packets that no rule drops" % (system, lost))
         report.rate(name, system, setting, seen, checked and not lost, **_notes(seen), **more)
+        if (upcalls := seen[-1].notes.get("upcalls_per_s", 0)) > ovs.SETTLED_UPCALLS_PER_S:
+            report.note(name, "OVS (%s) did not settle: %.0f upcalls/s to the end" % (setting, upcalls))
     if "x" in more:
         return
     medians = {key: statistics.median(w.mpps for w in seen) for key, seen in windows.items()}

@@ -24,6 +24,7 @@ SETTINGS = {
 SHORT, LONG = ("default", "EMC off", "SMC on"), tuple(SETTINGS)
 FIRST_OUTPUT, FIRST_INPUT = 100, 1
 PRIORITIES = 65_000
+SETTLED_UPCALLS_PER_S = 250
 # Ports of one MTU share a pool of 262,144 buffers, and a source keeps its file in it: so each of several sources gets another MTU.
 MTUS = (1500, 2500, 3500, 4500)
 PRINTED = {"rx": "packets received", "emc": "emc hits", "smc": "smc hits", "megaflow": "megaflow hits", "lookups": "avg. subtable lookups per megaflow hit",
@@ -152,7 +153,7 @@ class Ovs:
     def warm(self):
         """Until the caches know the traffic, or it becomes clear that they never will."""
         end = time.monotonic() + self.warm_s
-        while self.window(2).notes["upcalls_per_s"] > 250 and time.monotonic() < end:
+        while self.window(2).notes["upcalls_per_s"] > SETTLED_UPCALLS_PER_S and time.monotonic() < end:
             pass
 
     def close(self):

@@ -4,6 +4,7 @@ import json
 import os
 
 import plot
+from ovs import SETTLED_UPCALLS_PER_S
 from places import ROOT
 
 DOCUMENT = os.path.join(ROOT, "docs", "benchmarks.md")
@@ -66,6 +67,14 @@ def _table(head, rows):
     return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head)] + ["| " + " | ".join(row) + " |" for row in rows])
 
 
+def _settled(line):
+    return line.get("notes", {}).get("upcalls_per_s", 0) <= SETTLED_UPCALLS_PER_S
+
+
+def _named(setting, line):
+    return "%s (%s%s)" % (mpps(line), setting, "" if _settled(line) else ", not settled: %.0f upcalls/s" % line["notes"]["upcalls_per_s"])
+
+
 def overview(results):
     rows = []
     for name, words, goal in FORWARDING:
@@ -73,8 +82,8 @@ def overview(results):
         if weft is None:
             continue
         best = max(rivals, key=lambda setting: rivals[setting]["mpps"][1]) if rivals else None
-        ratio = "%.3g" % (weft["mpps"][1] / rivals[best]["mpps"][1]) if best else ""
-        rows.append(["`%s`" % name, words, "**%s**" % mpps(weft), cycles(weft), "%s (%s)" % (mpps(rivals[best]), best) if best else "not usable" if
+        ratio = "%.3g" % (weft["mpps"][1] / rivals[best]["mpps"][1]) if best and _settled(rivals[best]) else ""
+        rows.append(["`%s`" % name, words, "**%s**" % mpps(weft), cycles(weft), _named(best, rivals[best]) if best else "not usable" if
                      name in ("l3-1m",) or name.startswith("cb-") else "", cycles(rivals[best]) if best else "", "**%s**" % ratio if ratio else "",
                      cycles(bare.get("io")), cycles(bare.get("macswap")), goal])
     return _table(["workload", "what", "weft Mpps", "cycles", "OVS at its best, Mpps", "cycles", "weft / OVS", "testpmd io, cycles", "macswap", "to reach"], rows)
@@ -85,10 +94,11 @@ def details(results):
     for (workload, system, setting, x), line in results.rates.items():
         hits = line.get("notes", {})
         rows.append(["`%s`" % workload + (" %s" % format(x, ",") if x is not None else ""), system, setting, " / ".join("%.3g" % v for v in line["mpps"]),
-                     " / ".join("%.0f" % v for v in line["cycles"]), "yes" if line["checked"] else "no", "%.1f %%" % (line.get("waited", 0) * 100),
+                     " / ".join("%.0f" % v for v in line["cycles"]), "%.0f" % (line["cycles"][1] * (1 - line["waited"])) if "waited" in line else "",
+                     "yes" if line["checked"] else "no", "%.1f %%" % (line["waited"] * 100) if "waited" in line else "not taken",
                      "EMC %.0f %%, SMC %.0f %%, megaflows %.0f %% with %.3g lookups, %.0f upcalls/s" % (
                          hits["emc"] * 100, hits["smc"] * 100, hits["megaflow"] * 100, hits["lookups"], hits["upcalls_per_s"]) if hits else ""])
-    return _table(["workload", "system", "setting", "Mpps min / median / max", "cycles", "answers checked", "without its core", "hits in OVS's caches"], rows)
+    return _table(["workload", "system", "setting", "Mpps min / median / max", "cycles", "on its core", "answers checked", "without its core", "hits in OVS's caches"], rows)
 
 
 THROUGH = {"rfc2544": "null devices", "rfc2544-vhost": "virtio to vhost"}

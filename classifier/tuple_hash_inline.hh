@@ -1,6 +1,8 @@
 // The reading half of TupleHash, inlined into the lookup.
 #pragma once
 
+#include "classifier/tuple_hash.hh"
+
 #include <bit>
 #include <span>
 
