@@ -3,8 +3,8 @@
 //
 //     control_bench [ROWS [BATCH]]
 //
-// Loads ROWS flows (100,000) in transactions of BATCH (1,000), then adds and removes single rows with
-// so many installed. For counts of instructions run it under `valgrind --tool=callgrind` with
+// Loads ROWS flows (100,000) in transactions of BATCH (1,000), then adds and removes single rows
+// with so many installed. For counts of instructions run it under `valgrind --tool=callgrind` with
 // `--toggle-collect='weft::bench::load*'`, or with `...'weft::bench::delta*'` for the single rows.
 #include "base/check.hh"
 #include "control/codec_binary.hh"
@@ -84,8 +84,7 @@ void run_frame(test::Engine& engine, QuietSession& session, const std::string& f
 [[gnu::noipa]] void load(test::Engine& engine, QuietSession& session, const std::string& frame) {
     run_frame(engine, session, frame);
 }
-[[gnu::noipa]] void
-delta(test::Engine& engine, QuietSession& session, const std::string& frame) {
+[[gnu::noipa]] void delta(test::Engine& engine, QuietSession& session, const std::string& frame) {
     run_frame(engine, session, frame);
 }
 

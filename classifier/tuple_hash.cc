@@ -105,7 +105,7 @@ void TupleHash::insert(const Entry& entry, Reclaimer& reclaimer) {
     const std::uint64_t h = hash_of(entry);
     Array& array = *array_.load(std::memory_order_relaxed);
     array.put(entry, h);
-    ++entries_;
+    entries_most_ = std::max(entries_most_, ++entries_);
     if (growing_ != nullptr) {
         if ((h >> 6 & array.bucket_mask) < filled_)
             growing_->put(entry, h);
@@ -141,7 +141,8 @@ bool TupleHash::tidy(std::size_t buckets, Reclaimer& reclaimer) {
         if (growing_ == nullptr) {
             // Overflow buckets stay where entries left; a new array has only what it needs.
             const Array& array = *array_.load(std::memory_order_relaxed);
-            if (array.more.size() <= 8 + entries_ / 8 && array.bands == bands_)
+            const bool is_stale = array.more.size() > 8 && 2 * entries_ < entries_most_;
+            if (!is_stale && array.bands == bands_)
                 return false;
             begin_resize(std::bit_ceil(std::max<std::size_t>(entries_ / load_max, 1)));
         }
@@ -166,6 +167,7 @@ void TupleHash::fill_some(Reclaimer& reclaimer) {
         return;
     }
     array_.store(growing_.release(), std::memory_order_release);
+    entries_most_ = entries_;
     reclaimer.retire([old] { delete old; });
 }
 

@@ -116,6 +116,7 @@ private:
     std::unique_ptr<Array> growing_;
     std::size_t filled_ = 0;
     std::uint64_t entries_ = 0;
+    std::uint64_t entries_most_ = 0; // since the array was made
 };
 
 } // namespace weft

@@ -83,7 +83,7 @@ TEST(SlotArena, what_is_freed_is_used_again_for_any_size_and_its_pages_go_back) 
 
 TEST(SlotArenaDeathTest, taking_more_than_there_is_ends_the_process) {
     SlotArena arena{2 * megabyte};
-    EXPECT_DEATH(for (;;) arena.allocate(1), "chunks_left");
+    EXPECT_DEATH(for (;;) arena.allocate(1), "take_chunk");
 }
 
 } // namespace

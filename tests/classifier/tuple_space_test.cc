@@ -186,6 +186,23 @@ TEST(TupleSpace, a_hundred_thousand_entries_of_one_mask_cost_few_probes_each) {
     EXPECT_LE(space.bound().lines, 8u);
 }
 
+TEST(TupleSpace, tidying_ends_where_many_entries_share_one_hash) {
+    ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 1, number_goes_first};
+    for (int i = 1; i <= 500; ++i) // one match, many priorities
+        space.insert(
+            exactly(1, 0xff, 5), make_rank(static_cast<std::uint32_t>(i), 8), 1, payload_of(i)
+        );
+    space.adopt(plan_tuples(space.sample(100, 1), 1));
+    std::size_t slices = 0;
+    while ((space.move_some(64) || space.is_moving()) && ++slices < 1'000)
+        reclaimer.run();
+    EXPECT_LT(slices, 1'000u);
+    FlowKey key{};
+    key.word[1] = 5;
+    EXPECT_EQ(space.find(key, 1)->payload, payload_of(500));
+}
+
 TEST(TupleSpace, the_memory_of_the_dead_comes_back) {
     ManualReclaimer reclaimer;
     TupleSpace space{reclaimer, 7, number_goes_first};
