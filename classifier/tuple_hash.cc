@@ -134,6 +134,7 @@ bool TupleHash::remove(const Entry& entry, Reclaimer& reclaimer) {
 void TupleHash::begin_resize(std::size_t buckets) {
     growing_ = std::make_unique<Array>(buckets, bands_);
     filled_ = 0;
+    fill_entries_ = entries_;
 }
 
 bool TupleHash::tidy(std::size_t buckets, Reclaimer& reclaimer) {
@@ -167,7 +168,7 @@ void TupleHash::fill_some(Reclaimer& reclaimer) {
         return;
     }
     array_.store(growing_.release(), std::memory_order_release);
-    entries_most_ = entries_;
+    entries_most_ = std::max(fill_entries_, entries_);
     reclaimer.retire([old] { delete old; });
 }
 

@@ -66,7 +66,15 @@ public:
     void collect(
         const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
     ) const noexcept;
-    /// The same for one key: `visit(entry)` for each candidate.
+    /// For a tuple whose entries' only form is its mask: best[lane] = the best entry that is
+    /// visible at `g`, or nullptr, for each lane in `live`. Most keys have one candidate or none;
+    /// for the others `choose(lane)` decides.
+    template <class Choose>
+    void find_exact(
+        const FlowKey* keys, LaneMask live, Generation g, const Entry** best, Choose&& choose
+    ) const noexcept;
+    /// The same as collect() for one key: `visit(entry)` for each candidate until it
+    /// returns false.
     template <class Visit>
     void for_each_candidate(const FlowKey& key, Visit&& visit) const;
 
@@ -105,6 +113,10 @@ private:
     void collect_of(
         const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
     ) const noexcept;
+    template <std::size_t words, class Choose>
+    void find_exact_of(
+        const FlowKey* keys, LaneMask live, Generation g, const Entry** best, Choose&& choose
+    ) const noexcept;
     void begin_resize(std::size_t buckets);
     void fill_some(Reclaimer& reclaimer);
 
@@ -116,7 +128,8 @@ private:
     std::unique_ptr<Array> growing_;
     std::size_t filled_ = 0;
     std::uint64_t entries_ = 0;
-    std::uint64_t entries_most_ = 0; // since the array was made
+    std::uint64_t entries_most_ = 0; // since the array began to be filled
+    std::uint64_t fill_entries_ = 0;
 };
 
 } // namespace weft

@@ -160,6 +160,58 @@ void TupleHash::collect(
     }
 }
 
+template <std::size_t words, class Choose>
+void TupleHash::find_exact_of(
+    const FlowKey* keys, LaneMask live, Generation g, const Entry** best, Choose&& choose
+) const noexcept {
+    const std::size_t count = words == 0 ? mask_.count : words;
+    const Array& array = *array_.load(std::memory_order_acquire);
+    std::array<std::uint64_t, burst_max> hashes;
+    for (const std::size_t lane : Lanes{live}) {
+        WordHash h{key_};
+        for (std::size_t i = 0; i < count; ++i)
+            h.add(keys[lane].word[mask_.word[i]] & mask_.bits[i]);
+        hashes[lane] = h.value();
+        __builtin_prefetch(&array.home(hashes[lane]));
+    }
+    LaneMask several = 0;
+    for (const std::size_t lane : Lanes{live}) {
+        const Bucket& bucket = array.home(hashes[lane]);
+        const std::uint32_t at = bucket.candidates(hashes[lane], 0);
+        const auto i = static_cast<std::size_t>(std::countr_zero(at | 1u << 7));
+        const Entry* const entry =
+            tuple_slot::entry_of(bucket.line()[i].load(std::memory_order_acquire));
+        __builtin_prefetch(entry);
+        best[lane] = at != 0 ? entry : nullptr;
+        several |= LaneMask{(at & (at - 1)) != 0 || bucket.overflow() != nullptr} << lane;
+    }
+    for (const std::size_t lane : Lanes{live & ~several}) {
+        if (best[lane] == nullptr)
+            continue;
+        std::uint64_t differs = 0;
+        for (std::size_t i = 0; i < count; ++i)
+            differs |= (keys[lane].word[mask_.word[i]] & mask_.bits[i]) ^ best[lane]->values()[i];
+        if (differs != 0 || !best[lane]->visible(g)) [[unlikely]]
+            best[lane] = nullptr;
+    }
+    for (const std::size_t lane : Lanes{several})
+        best[lane] = choose(lane);
+}
+
+template <class Choose>
+void TupleHash::find_exact(
+    const FlowKey* keys, LaneMask live, Generation g, const Entry** best, Choose&& choose
+) const noexcept {
+    switch (mask_.count) {
+    case 1:
+        return find_exact_of<1>(keys, live, g, best, choose);
+    case 2:
+        return find_exact_of<2>(keys, live, g, best, choose);
+    default:
+        return find_exact_of<0>(keys, live, g, best, choose);
+    }
+}
+
 template <class Visit>
 void TupleHash::for_each_candidate(const FlowKey& key, Visit&& visit) const {
     const std::uint64_t h = hash(key);

@@ -56,7 +56,9 @@ std::uint64_t cut(std::uint64_t mask, const Segment& segment, unsigned kept) noe
 // What a step of a lookup costs, in cycles, measured (classifier_bench): a hash and a bucket, and
 // an entry that has to be verified.
 constexpr double probe_cost = 16;
-constexpr double verify_cost = 18;
+constexpr double verify_cost = 22;
+/// A tuple costs each burst something of its own, however few of its keys look there.
+constexpr double tuple_cost = 2;
 /// Of the other entries under a key's hash, how many are in no lower band than what was found.
 constexpr double higher_rank_share = 0.2;
 constexpr std::size_t keys_max = 768;
@@ -239,9 +241,8 @@ double Search::cost(const std::vector<Words>& masks) {
         key_cost_[k] = here;
         total += here;
     }
-    // Each table costs the key that hits nothing, too.
     return total / static_cast<double>(key_of_.size()) +
-           0.05 * probe_cost * static_cast<double>(order.size());
+           tuple_cost * static_cast<double>(order.size());
 }
 
 /// The mask of an item with some fields left out and others cut.

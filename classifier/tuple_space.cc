@@ -103,7 +103,22 @@ Tuple& TupleSpace::target(const Entry& entry, const Mask& mask) {
     return add_tuple(own, false);
 }
 
+/// Before the entry is in: readers that take the short way know of no other form.
+void TupleSpace::note_form(Tuple& tuple, const Form& form) {
+    const bool first = tuple.hash.entries() == 0 && !tuple.listed;
+    const bool was_exact = tuple.is_exact;
+    if (first)
+        tuple.only_form = &form;
+    else if (tuple.only_form != &form)
+        tuple.only_form = nullptr;
+    tuple.is_exact = tuple.only_form != nullptr && form.range_count == 0 &&
+                     (first ? form.mask() == tuple.mask : was_exact);
+    if (was_exact && !tuple.is_exact && tuple.listed)
+        publish_parts();
+}
+
 void TupleSpace::put(Tuple& tuple, const Entry& entry) {
+    note_form(tuple, *entry.form);
     tuple.hash.insert(entry, reclaimer_);
     if (!tuple.listed || entry.rank > tuple.best_rank)
         widen(tuple, entry.rank);
@@ -182,6 +197,7 @@ void TupleSpace::publish_parts() {
     });
     parts->tuples = std::make_unique<Slot[]>(order.size());
     parts->tuple_count = order.size();
+    parts->is_exact = order.size() == 1 && order[0]->is_exact && linear_.empty();
     for (std::size_t i = 0; i < order.size(); ++i) {
         parts->tuples[i].best_rank.store(order[i]->best_rank, std::memory_order_relaxed);
         parts->tuples[i].tuple = order[i];
@@ -238,6 +254,10 @@ void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const 
     const Parts& parts = *parts_.load(std::memory_order_acquire);
     if (parts.tuple_count == 0)
         return lookup_linear(parts, keys, live, g, best);
+    if (parts.is_exact)
+        return parts.tuples[0].tuple->hash.find_exact(keys, live, g, best, [&](std::size_t lane) {
+            return choose(*parts.tuples[0].tuple, keys[lane], g);
+        });
     for (const std::size_t lane : Lanes{live})
         best[lane] = nullptr;
     Lanewise lanes{keys, g, before_, best};
@@ -254,6 +274,18 @@ void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const 
         });
         lanes.settle();
     }
+}
+
+/// Of the candidates of one key the best: versions of one row, priorities of one match.
+const Entry*
+TupleSpace::choose(const Tuple& tuple, const FlowKey& key, Generation g) const noexcept {
+    const Entry* best = nullptr;
+    tuple.hash.for_each_candidate(key, [&](const Entry& entry) {
+        if (entry.visible(g) && entry.matches(key) && (best == nullptr || goes_first(entry, *best)))
+            best = &entry;
+        return true;
+    });
+    return best;
 }
 
 void TupleSpace::lookup_linear(

@@ -27,6 +27,9 @@ struct Tuple {
     TupleHash hash;
     /// No entry in here ranks higher. Widens at once, narrows only when an empty tuple leaves.
     Rank best_rank = 0;
+    /// The form of all entries that were ever in here; nullptr where they are several.
+    const Form* only_form = nullptr;
+    bool is_exact = false; // only_form asks for the mask and no more
     bool planned = false;
     bool leaving = false; // its entries move elsewhere
     bool listed = false;  // readers probe it
@@ -122,6 +125,7 @@ private:
         std::vector<const Entry*> entries;
         std::unique_ptr<Slot[]> tuples;
         std::size_t tuple_count = 0;
+        bool is_exact = false; // there is one tuple, and its entries' form is its mask
         std::span<const Slot> slots() const noexcept { return {tuples.get(), tuple_count}; }
     };
     enum class Phase : std::uint8_t { settled, filling, waiting, sweeping };
@@ -133,6 +137,7 @@ private:
     Tuple& target(const Entry& entry, const Mask& mask);
     bool is_in_better(const Entry& entry, const Tuple& than) const;
     void put(Tuple& tuple, const Entry& entry);
+    void note_form(Tuple& tuple, const Form& form);
     void drop_if_empty(Tuple& tuple);
     void list(Entry& entry);
     void become_hashed();
@@ -141,6 +146,7 @@ private:
     std::size_t fill_bucket(Tuple& tuple, std::size_t bucket);
     std::size_t sweep_bucket(Tuple& tuple, std::size_t bucket);
     void end_phase();
+    const Entry* choose(const Tuple& tuple, const FlowKey& key, Generation g) const noexcept;
     void lookup_linear(
         const Parts& parts, const FlowKey* keys, LaneMask live, Generation g, const Entry** best
     ) const noexcept;
