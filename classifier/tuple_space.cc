@@ -103,16 +103,15 @@ Tuple& TupleSpace::target(const Entry& entry, const Mask& mask) {
     return add_tuple(own, false);
 }
 
-/// Before the entry is in: readers that take the short way know of no other form.
+/// Before the entry is in: readers that take the short way know of no other form. The form's own
+/// words are compared, since one that left may have had the same address.
 void TupleSpace::note_form(Tuple& tuple, const Form& form) {
-    const bool first = tuple.hash.entries() == 0 && !tuple.listed;
+    const bool is_first = tuple.hash.entries() == 0 && !tuple.listed;
     const bool was_exact = tuple.is_exact;
-    if (first)
-        tuple.only_form = &form;
-    else if (tuple.only_form != &form)
-        tuple.only_form = nullptr;
-    tuple.is_exact = tuple.only_form != nullptr && form.range_count == 0 &&
-                     (first ? form.mask() == tuple.mask : was_exact);
+    bool is_mask = form.range_count == 0 && form.count == tuple.mask.count;
+    for (std::size_t i = 0; i < form.count && is_mask; ++i)
+        is_mask = form.word_at(i) == tuple.mask.word[i] && form.bits()[i] == tuple.mask.bits[i];
+    tuple.is_exact = is_mask && (is_first || was_exact);
     if (was_exact && !tuple.is_exact && tuple.listed)
         publish_parts();
 }

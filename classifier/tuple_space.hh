@@ -27,9 +27,7 @@ struct Tuple {
     TupleHash hash;
     /// No entry in here ranks higher. Widens at once, narrows only when an empty tuple leaves.
     Rank best_rank = 0;
-    /// The form of all entries that were ever in here; nullptr where they are several.
-    const Form* only_form = nullptr;
-    bool is_exact = false; // only_form asks for the mask and no more
+    bool is_exact = false; // all entries that were ever in here ask for the mask and no more
     bool planned = false;
     bool leaving = false; // its entries move elsewhere
     bool listed = false;  // readers probe it
