@@ -109,6 +109,10 @@ private:
 
     std::uint64_t hash(const FlowKey& key) const noexcept;
     std::uint64_t hash_of(const Entry& entry) const noexcept;
+    /// The hash of each lane, its bucket on the way; for masks of `words` words, 0: any number.
+    template <std::size_t words>
+    void hash_lanes(const FlowKey* keys, LaneMask live, const Array& array, std::uint64_t* hashes)
+        const noexcept;
     template <std::size_t words, class Flush>
     void collect_of(
         const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush

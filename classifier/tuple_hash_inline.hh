@@ -102,13 +102,11 @@ inline std::uint64_t TupleHash::hash(const FlowKey& key) const noexcept {
     return h.value();
 }
 
-template <std::size_t words, class Flush>
-void TupleHash::collect_of(
-    const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
+template <std::size_t words>
+void TupleHash::hash_lanes(
+    const FlowKey* keys, LaneMask live, const Array& array, std::uint64_t* hashes
 ) const noexcept {
     const std::size_t count = words == 0 ? mask_.count : words;
-    const Array& array = *array_.load(std::memory_order_acquire);
-    std::array<std::uint64_t, burst_max> hashes;
     for (const std::size_t lane : Lanes{live}) {
         WordHash h{key_};
         for (std::size_t i = 0; i < count; ++i)
@@ -116,6 +114,15 @@ void TupleHash::collect_of(
         hashes[lane] = h.value();
         __builtin_prefetch(&array.home(hashes[lane]));
     }
+}
+
+template <std::size_t words, class Flush>
+void TupleHash::collect_of(
+    const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
+) const noexcept {
+    const Array& array = *array_.load(std::memory_order_acquire);
+    std::array<std::uint64_t, burst_max> hashes;
+    hash_lanes<words>(keys, live, array, hashes.data());
     // Which lanes have a candidate nobody can predict: the first two of a bucket are noted without
     // a branch, most buckets have no more.
     for (const std::size_t lane : Lanes{live}) {
@@ -167,13 +174,7 @@ void TupleHash::find_exact_of(
     const std::size_t count = words == 0 ? mask_.count : words;
     const Array& array = *array_.load(std::memory_order_acquire);
     std::array<std::uint64_t, burst_max> hashes;
-    for (const std::size_t lane : Lanes{live}) {
-        WordHash h{key_};
-        for (std::size_t i = 0; i < count; ++i)
-            h.add(keys[lane].word[mask_.word[i]] & mask_.bits[i]);
-        hashes[lane] = h.value();
-        __builtin_prefetch(&array.home(hashes[lane]));
-    }
+    hash_lanes<words>(keys, live, array, hashes.data());
     LaneMask several = 0;
     for (const std::size_t lane : Lanes{live}) {
         const Bucket& bucket = array.home(hashes[lane]);
