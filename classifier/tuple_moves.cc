@@ -12,18 +12,15 @@ namespace weft {
 namespace {
 
 constexpr std::uint64_t plan_entries_min = 32;
-constexpr std::uint64_t plan_growth = 4;    // times the entries of the last plan
-constexpr std::size_t plan_tuples_min = 3;  // with fewer there is little to win
-constexpr std::size_t plan_crowded_min = 3; // tuples added for want of room
+constexpr std::size_t plan_tuples_min = 3; // with fewer there is little to win
 
 } // namespace
 
+/// By half, so that all plans of a table that is being filled together move each rule some three
+/// times.
 bool TupleSpace::wants_plan() const noexcept {
-    if (is_moving() || is_linear_ || entries_ < plan_entries_min || forms_.count() < 2)
-        return false;
-    const bool grown = entries_ >= plan_growth * planned_entries_;
-    const bool crowded = crowded_ >= plan_crowded_min && 2 * entries_ >= 3 * planned_entries_;
-    return tuples_.size() >= plan_tuples_min && (grown || crowded);
+    return !is_moving() && !is_linear_ && entries_ >= plan_entries_min &&
+           tuples_.size() >= plan_tuples_min && 2 * entries_ >= 3 * planned_entries_;
 }
 
 TupleSample TupleSpace::sample(std::size_t items, std::uint64_t seed) const {
@@ -79,7 +76,6 @@ void TupleSpace::adopt(const TuplePlan& plan) {
         return tuple->planned;
     });
     planned_entries_ = entries_;
-    crowded_ = 0;
     *phase_ = Phase::filling;
     move_tuple_ = 0;
     move_bucket_ = 0;

@@ -99,7 +99,6 @@ Tuple& TupleSpace::target(const Entry& entry, const Mask& mask) {
     const Mask own = refined(found->mask, mask);
     if (specificity(own) <= specificity(found->mask))
         return *found;
-    ++crowded_;
     return add_tuple(own, false);
 }
 

@@ -72,7 +72,7 @@ public:
     void remove(Entry& entry);
 
     // -- the writer, in the background: other tuples, as the rules have become
-    /// Whether a plan is due: the rules have changed much since the last one.
+    /// Whether a plan is due: there are half as many rules again as at the last one.
     bool wants_plan() const noexcept;
     TupleSample sample(std::size_t items, std::uint64_t seed) const;
     /// From now on entries go where the plan says; what is there already moves with move_some().
@@ -168,7 +168,6 @@ private:
     std::size_t move_buckets_ = 0; // of that tuple, when it was begun
     std::vector<const Entry*> move_entries_;
     std::uint64_t planned_entries_ = 0;
-    std::size_t crowded_ = 0; // tuples that were added for want of room since the last plan
 };
 
 template <class Visit>

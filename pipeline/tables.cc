@@ -833,6 +833,8 @@ Tables::Tidied Tables::tidy(std::size_t buckets) {
             all = Tidied::more;
         else if (waits && all == Tidied::all)
             all = Tidied::waits;
+        if (!table.untidy && table.rules->wants_plan())
+            s.touch(id); // it grew while its rules moved
         return !table.untidy;
     });
     return all;
