@@ -64,12 +64,17 @@ constexpr double higher_rank_share = 0.2;
 constexpr std::size_t keys_max = 768;
 constexpr std::size_t steps_max = 14;
 constexpr std::size_t tries_a_step = 40;
+constexpr std::uint64_t searches = 3;
 
 /// The sample with its words lined up, and keys like those that would hit it.
 class Search {
 public:
     Search(const TupleSample& sample, std::uint64_t seed);
-    std::vector<Mask> run();
+    struct Found {
+        double cost = 0;
+        std::vector<Mask> masks;
+    };
+    Found run();
 
 private:
     using Words = std::vector<std::uint64_t>; // one of each word in use
@@ -315,7 +320,7 @@ void Search::prune(std::vector<Words>& masks, double& best) {
     }
 }
 
-std::vector<Mask> Search::run() {
+auto Search::run() -> Found {
     std::vector<Words> masks{Words(width_)};
     double best = cost(masks);
     for (std::size_t step = 0; step < steps_max && items_ > 1; ++step) {
@@ -361,7 +366,7 @@ std::vector<Mask> Search::run() {
                 mask.add(words_[w], words[w]);
         made.push_back(mask);
     }
-    return made;
+    return {best, std::move(made)};
 }
 
 } // namespace
@@ -435,7 +440,13 @@ TuplePlan plan_tuples(const TupleSample& sample, std::uint64_t seed) {
         plan.masks.emplace_back();
         return plan;
     }
-    plan.masks = Search{sample, seed}.run();
+    // A search ends where no step helps; another one may end lower.
+    double least = 0;
+    for (std::uint64_t start = 0; start < searches; ++start)
+        if (auto found = Search{sample, seed + start}.run(); start == 0 || found.cost < least) {
+            least = found.cost;
+            plan.masks = std::move(found.masks);
+        }
     plan.lowest_priority = ~std::uint32_t{0};
     for (const auto& item : sample.items)
         plan.lowest_priority = std::min(plan.lowest_priority, priority_of(item.rank));
