@@ -47,6 +47,8 @@ const Segments& segments() {
 
 /// The upper `kept` bits of the segment that the mask has.
 std::uint64_t cut(std::uint64_t mask, const Segment& segment, unsigned kept) noexcept {
+    if (kept == 0)
+        return 0;
     if (kept >= segment.bits)
         return mask & segment.mask();
     const std::uint64_t low = (std::uint64_t{1} << (segment.bits - kept)) - 1;
