@@ -11,7 +11,6 @@
 
 #include <fstream>
 #include <google/protobuf/util/json_util.h>
-#include <regex>
 
 namespace weft {
 
@@ -303,9 +302,16 @@ TEST(LanguageMessages, the_documentation_lists_the_numbers_of_all_fields) {
     ASSERT_NE(begin, std::string::npos);
     const std::string section = text.substr(begin, text.find("\n## ", begin) - begin);
     std::map<std::string, std::string> found;
-    const std::regex entry{"([0-9]+) `([^`]+)`"};
-    for (std::sregex_iterator at{section.begin(), section.end(), entry}, end; at != end; ++at)
-        found[(*at)[1]] = (*at)[2];
+    // An entry reads NUMBER `NAME`.
+    for (size_t open = section.find('`'); open != std::string::npos;) {
+        const size_t close = section.find('`', open + 1);
+        ASSERT_NE(close, std::string::npos);
+        const size_t before = section.find_last_not_of("0123456789", open - 2);
+        const std::string number_text = section.substr(before + 1, open - 2 - before);
+        if (!number_text.empty())
+            found[number_text] = section.substr(open + 1, close - open - 1);
+        open = section.find('`', close + 1);
+    }
     std::map<std::string, std::string> wanted;
     for (const FieldInfo& each : all_fields())
         wanted[number(each.id)] = each.name;
