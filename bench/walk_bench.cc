@@ -2,11 +2,15 @@
 // over the flows of a real OVN: cycles a packet and a lookup.
 //
 //   walk_bench l2 [MACS [BURSTS]]    packets to random destinations, one table, one output
+//   walk_bench rules FILE [BURSTS]   ClassBench filters, four in five permitting, and 100,000
+//                                    packets drawn over them
 //   walk_bench ovn [BURSTS]          packets sought for long walks; ct() goes on as an established
 //                                    connection, what else is missing is left out
 //
 // Counts of instructions: valgrind --tool=callgrind --toggle-collect='weft::process(*'.
 #include "base/check.hh"
+#include "bench/classbench.hh"
+#include "classifier/tuple_plan.hh"
 #include "control/language/language.hh"
 #include "pipeline/process.hh"
 #include "pipeline/story.hh"
@@ -19,6 +23,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 #include <string>
 #include <string_view>
 #include <x86intrin.h>
@@ -58,6 +63,14 @@ struct Bench {
                        .actions = actions}
                   )
                   .has_value());
+    }
+    /// What the background does after changes.
+    void plan() {
+        do {
+            if (const auto job = tables.next_plan())
+                tables.adopt(job->table, plan_tuples(job->sample, 1));
+            reclaimer.run();
+        } while (tables.tidy(1'000) != Tables::Tidied::all);
     }
     void run(std::size_t first) noexcept {
         burst->count = burst_max;
@@ -152,6 +165,88 @@ void l2(std::size_t macs, std::size_t bursts) {
     }
     bench.ingress.assign(bench.packets.size() / burst_max, in);
     bench.report(("l2 " + std::to_string(macs) + " MACs").c_str(), bursts);
+}
+
+std::string address(std::uint32_t number, std::uint32_t bits) {
+    std::string text;
+    for (int shift = 24; shift >= 0; shift -= 8)
+        text += std::to_string(number >> shift & 255) + (shift == 0 ? "/" : ".");
+    return text + std::to_string(bits);
+}
+
+std::string match_text(const bench::Filter& filter) {
+    std::string text = "ip4";
+    if (filter.src_bits != 0)
+        text += " && ip4.src == " + address(filter.src, filter.src_bits);
+    if (filter.dst_bits != 0)
+        text += " && ip4.dst == " + address(filter.dst, filter.dst_bits);
+    const auto port = [](const std::string& name, const std::uint16_t(&range)[2]) {
+        return range[0] == 0 && range[1] == 0xffff
+                   ? ""
+                   : " && " + name + " == " + std::to_string(range[0]) + ".." +
+                         std::to_string(range[1]);
+    };
+    const auto ports = [&](const std::string& proto) {
+        return proto + port(proto + ".src", filter.src_port) +
+               port(proto + ".dst", filter.dst_port);
+    };
+    if (filter.any_port())
+        return text + (filter.any_proto ? "" : " && ip.proto == " + std::to_string(filter.proto));
+    if (filter.any_proto)
+        return text + " && (" + ports("tcp") + " || " + ports("udp") + ")";
+    return text + " && " + ports(filter.proto == 6 ? "tcp" : "udp");
+}
+
+std::string packet_text(const bench::Header& header) {
+    const auto host = [](std::uint32_t number) {
+        const std::string text = address(number, 32);
+        return text.substr(0, text.find('/'));
+    };
+    return host(header.src) + ":" + std::to_string(header.src_port) + " > " + host(header.dst) +
+           ":" + std::to_string(header.dst_port);
+}
+
+void rules(const char* path, std::size_t bursts) {
+    const auto filters = bench::read_filters(path);
+    if (!filters) {
+        std::puts(filters.error().what.c_str());
+        return;
+    }
+    Bench bench;
+    const PortId in = bench.port("in", PortNumber{1});
+    bench.port("out", PortNumber{2});
+    const Actions permit = *parse_actions("output(\"out\");"), deny = *parse_actions("drop;");
+    for (std::size_t i = 0; i < filters->size(); ++i)
+        if (!bench::patterns_of((*filters)[i]).empty())
+            bench.rule(
+                0,
+                static_cast<std::uint32_t>(10 + filters->size() - i),
+                *parse_match(match_text((*filters)[i])),
+                i % 5 == 0 ? deny : permit
+            );
+    bench.tables.commit();
+    bench.plan();
+    for (const TableReport& table : bench.tables.report())
+        std::printf(
+            "%s: %zu rules, %zu tuples; at most %zu probes, %zu rules compared\n",
+            table.engine.c_str(),
+            static_cast<std::size_t>(table.rules),
+            static_cast<std::size_t>(table.tuples),
+            static_cast<std::size_t>(table.probes_max),
+            static_cast<std::size_t>(table.entries_max)
+        );
+    std::mt19937_64 random{1};
+    for (std::size_t i = 0; i < 100'000;) {
+        const auto header = bench::header_in((*filters)[random() % filters->size()], random);
+        if (header.proto != 6 && header.proto != 17)
+            continue;
+        bench.packets.emplace_back((header.proto == 6 ? test::tcp(packet_text(header))
+                                                      : test::udp(packet_text(header)))
+                                       .size(60));
+        ++i;
+    }
+    bench.ingress.assign(bench.packets.size() / burst_max, in);
+    bench.report(path, bursts);
 }
 
 /// Without what this build does not do. ct(next=t) becomes a call of t with ct.est and ct.trk set.
@@ -272,6 +367,8 @@ int main(int argc, char** argv) {
     };
     if (what == "l2" || what.empty())
         weft::l2(number(2, 1'000), number(3, 20'000));
+    if (what == "rules" && argc > 2)
+        weft::rules(argv[2], number(3, 20'000));
     if (what == "ovn" || what.empty())
         weft::ovn(number(2, 500));
     return 0;

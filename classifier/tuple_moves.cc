@@ -12,7 +12,7 @@ namespace weft {
 namespace {
 
 constexpr std::uint64_t plan_entries_min = 32;
-constexpr std::size_t plan_tuples_min = 3; // with fewer there is little to win
+constexpr std::size_t plan_tuples_min = 3; // with fewer hashes, all exact, there is little to win
 
 } // namespace
 
@@ -20,7 +20,11 @@ constexpr std::size_t plan_tuples_min = 3; // with fewer there is little to win
 /// times.
 bool TupleSpace::wants_plan() const noexcept {
     return !is_moving() && !is_linear_ && entries_ >= plan_entries_min &&
-           tuples_.size() >= plan_tuples_min && 2 * entries_ >= 3 * planned_entries_;
+           2 * entries_ >= 3 * planned_entries_ &&
+           (tuples_.size() >= plan_tuples_min ||
+            std::any_of(tuples_.begin(), tuples_.end(), [](const auto& tuple) {
+                return !tuple->is_exact;
+            }));
 }
 
 TupleSample TupleSpace::sample(std::size_t items, std::uint64_t seed) const {
@@ -75,7 +79,7 @@ void TupleSpace::adopt(const TuplePlan& plan) {
     std::stable_partition(tuples_.begin(), tuples_.end(), [](const auto& tuple) {
         return tuple->planned;
     });
-    planned_entries_ = entries_;
+    planned_entries_ = plan.entries; // by now there may be many more: then another plan is due
     *phase_ = Phase::filling;
     move_tuple_ = 0;
     move_bucket_ = 0;

@@ -438,6 +438,7 @@ Mask refined(const Mask& loose, const Mask& full) {
 
 TuplePlan plan_tuples(const TupleSample& sample, std::uint64_t seed) {
     TuplePlan plan;
+    plan.entries = sample.total;
     if (sample.items.empty()) {
         plan.masks.emplace_back();
         return plan;

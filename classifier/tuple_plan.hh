@@ -27,7 +27,8 @@ struct TupleSample {
 };
 
 struct TuplePlan {
-    std::vector<Mask> masks; // most specific first; the last one is empty
+    std::vector<Mask> masks;   // most specific first; the last one is empty
+    std::uint64_t entries = 0; // that the space had when the sample was drawn
     std::uint32_t lowest_priority = 0, highest_priority = 0; // of the sample
 };
 
@@ -45,8 +46,8 @@ Mask refined(const Mask& loose, const Mask& full);
 /// The masks of the tuples that make lookups of keys like the sample's cheapest; the empty one
 /// takes what fits nowhere else. Pure, and the same for the same
 /// sample and seed. A search by steps: masks that are cut from those of expensive entries are
-/// tried, the best one stays. Takes up to some hundred milliseconds. (Entries under looser masks than
-/// their own: Daly, Bruschi, Linguaglossa, Pontarelli, Rossi, Tollet, Torng, Yourtchenko:
+/// tried, the best one stays. Takes up to some hundred milliseconds. (Entries under looser masks
+/// than their own: Daly, Bruschi, Linguaglossa, Pontarelli, Rossi, Tollet, Torng, Yourtchenko:
 /// TupleMerge, IEEE/ACM ToN 2019; there the masks follow from rules of thumb.)
 TuplePlan plan_tuples(const TupleSample& sample, std::uint64_t seed);
 

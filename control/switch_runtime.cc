@@ -37,6 +37,8 @@ std::uint64_t Switch::poll() {
     learn();
     const bool ports_wait = ports_.poll();
     const auto planner_ms = planner_.step();
+    if (planner_ms) // its grace periods begin without waiting for a commit
+        backend_.publish(tables_.world());
     answer_barriers();
     const std::uint64_t now_ms = backend_.now_ms();
     rows_.expire_cursors(now_ms);

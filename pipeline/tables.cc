@@ -833,8 +833,10 @@ Tables::Tidied Tables::tidy(std::size_t buckets) {
             all = Tidied::more;
         else if (waits && all == Tidied::all)
             all = Tidied::waits;
-        if (!table.untidy && table.rules->wants_plan())
-            s.touch(id); // it grew while its rules moved
+        if (!table.untidy && table.rules->wants_plan()) {
+            s.touch(id); // it grew while its rules moved, or while its plan was made
+            all = Tidied::more;
+        }
         return !table.untidy;
     });
     return all;

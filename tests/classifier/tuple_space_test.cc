@@ -203,6 +203,35 @@ TEST(TupleSpace, tidying_ends_where_many_entries_share_one_hash) {
     EXPECT_EQ(space.find(key, 1)->payload, payload_of(500));
 }
 
+/// A plan takes its time; meanwhile a transaction may have filled the table.
+TEST(TupleSpace, a_plan_made_for_few_entries_is_followed_by_one_for_all) {
+    ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 1, number_goes_first};
+    const auto insert = [&](std::uint64_t from, std::uint64_t to) {
+        for (std::uint64_t i = from; i < to; ++i)
+            space.insert(
+                exactly(1, ~std::uint64_t{0} << i % 40, i << 40),
+                make_rank(1, 64 - i % 40),
+                1,
+                payload_of(1)
+            );
+    };
+    const auto settle = [&] {
+        while (space.move_some(64) || space.is_moving())
+            reclaimer.run();
+    };
+    insert(0, 40);
+    ASSERT_TRUE(space.wants_plan());
+    const TuplePlan early = plan_tuples(space.sample(100, 1), 1);
+    insert(40, 400);
+    space.adopt(early);
+    settle();
+    ASSERT_TRUE(space.wants_plan());
+    space.adopt(plan_tuples(space.sample(400, 1), 1));
+    settle();
+    EXPECT_FALSE(space.wants_plan());
+}
+
 TEST(TupleSpace, the_memory_of_the_dead_comes_back) {
     ManualReclaimer reclaimer;
     TupleSpace space{reclaimer, 7, number_goes_first};

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from frames import udp, write_pcap
-from rig import WEFTCTL, flow, group
+from rig import WEFTCTL, flow, group, wait_until
 
 FRAME = udp("10.0.0.1", "10.0.0.2", sport=5000, dport=53)
 
@@ -168,6 +168,21 @@ def test_pending_explain_barrier_digest_hello_status_version(loaded):
     assert "0.1.0" in loaded.ctl("version").stdout
     assert subprocess.run([WEFTCTL, "--version"], stdout=subprocess.PIPE, text=True).stdout.strip()
     assert "dump" in subprocess.run([WEFTCTL, "--help"], stdout=subprocess.PIPE, text=True).stdout
+
+
+def test_a_table_comes_to_rest_in_few_tuples_without_another_commit(switch):
+    """Its grace periods must not wait for the next change."""
+    rules = []
+    for n in range(400):
+        bits = 12 + n % 20
+        rules += [+1, flow(0, 10 + n, "ip4.src == 10.%d.0.0/%d && ip4.dst == 48.0.%d.0/24" % (n % 256, min(bits, 16), n // 4) if n % 2 else
+                           "ip4.dst == %d.%d.0.0/%d && tcp.dst == %d" % (20 + n % 7, n % 256, min(bits, 16), 1000 + n), "drop;")]
+    switch.control.transaction(rules, id="acl")
+
+    def tuples():
+        return switch.control.explain(table=0).tables[0].tuples
+    seen = tuples()
+    wait_until(lambda: tuples() < min(seen, 9), "fewer tuples than the %d at first" % seen)
 
 
 def test_a_part_of_the_rows_and_a_sweep(switch):
