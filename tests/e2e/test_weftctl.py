@@ -1,4 +1,5 @@
 """weftctl as people and scripts use it: every command, every exit status."""
+import ipaddress
 import json
 import os
 import pty
@@ -175,8 +176,9 @@ def test_a_table_comes_to_rest_in_few_tuples_without_another_commit(switch):
     rules = []
     for n in range(400):
         bits = 12 + n % 20
-        rules += [+1, flow(0, 10 + n, "ip4.src == 10.%d.0.0/%d && ip4.dst == 48.0.%d.0/24" % (n % 256, min(bits, 16), n // 4) if n % 2 else
-                           "ip4.dst == %d.%d.0.0/%d && tcp.dst == %d" % (20 + n % 7, n % 256, min(bits, 16), 1000 + n), "drop;")]
+        network = ipaddress.ip_network((0x0A000000 + (n << 12), bits), strict=False)
+        rest = "ip4.src == 48.0.%d.0/24" % (n // 4) if n % 2 else "tcp.dst == %d" % (1000 + n)
+        rules += [+1, flow(0, 10 + n, "ip4.dst == %s && %s" % (network, rest), "drop;")]
     switch.control.transaction(rules, id="acl")
 
     def tuples():
