@@ -20,7 +20,8 @@ constexpr std::uint64_t folded_product(std::uint64_t a, std::uint64_t b) noexcep
 /// uses it bounds its probes by the rules it holds.
 class WordHash {
 public:
-    explicit constexpr WordHash(std::uint64_t key) noexcept : state_{key ^ 0xa076'1d64'78bd'642fu} {}
+    explicit constexpr WordHash(std::uint64_t key) noexcept
+        : state_{key ^ 0xa076'1d64'78bd'642fu} {}
     constexpr void add(std::uint64_t word) noexcept {
         state_ = folded_product(state_ ^ word, 0xe703'7ed1'a0b4'28dbu) + 0x8ebc'6af0'9c88'c6e3u;
     }
@@ -30,6 +31,30 @@ public:
 
 private:
     std::uint64_t state_;
+};
+
+/// The same for words that are known together: one folded multiplication for each two. Both secrets
+/// come from the key, so that who does not know it cannot choose words that make a factor zero.
+class KeyedHash {
+public:
+    explicit constexpr KeyedHash(std::uint64_t key) noexcept
+        : start_{folded_product(key ^ 0xa076'1d64'78bd'642fu, 0xe703'7ed1'a0b4'28dbu)},
+          secret_{folded_product(key ^ 0x8ebc'6af0'9c88'c6e3u, 0x5899'65cc'7537'4cc3u) | 1} {}
+
+    /// Of `count` words; `word(i)` gives one, in ascending order.
+    template <class Word>
+    constexpr std::uint64_t operator()(std::size_t count, Word&& word) const noexcept {
+        std::uint64_t state = start_;
+        std::size_t i = 0;
+        for (; i + 1 < count; i += 2) {
+            const std::uint64_t first = word(i) ^ state; // asked for in order
+            state = folded_product(first, word(i + 1) ^ secret_);
+        }
+        return i < count ? folded_product(word(i) ^ state, secret_) : state;
+    }
+
+private:
+    std::uint64_t start_, secret_;
 };
 
 /// FNV-1a with a final mix, the same in every process and version: rows' digests are sums of it.

@@ -59,7 +59,7 @@ bool TupleHash::Array::clear(const Entry& entry, std::uint64_t hash) noexcept {
 
 TupleHash::TupleHash(const Mask& mask, std::uint64_t key)
     : mask_{mask},
-      key_{key},
+      hash_{key},
       array_{new Array{1, Bands{}}} {
     static_assert(sizeof(Bucket) == cache_line);
 }
@@ -70,14 +70,12 @@ TupleHash::~TupleHash() {
 
 /// The entry's form asks for every word of the mask, maybe for more.
 std::uint64_t TupleHash::hash_of(const Entry& entry) const noexcept {
-    WordHash h{key_};
     std::size_t at = 0;
-    for (std::size_t i = 0; i < mask_.count; ++i) {
+    return hash_(mask_.count, [&](std::size_t i) {
         while (entry.form->word_at(at) != mask_.word[i])
             ++at;
-        h.add(entry.values()[at] & mask_.bits[i]);
-    }
-    return h.value();
+        return entry.values()[at] & mask_.bits[i];
+    });
 }
 
 std::size_t TupleHash::alike(const Entry& entry) const {

@@ -125,7 +125,7 @@ private:
     void fill_some(Reclaimer& reclaimer);
 
     const Mask& mask_;
-    std::uint64_t key_;
+    KeyedHash hash_;
     std::atomic<Array*> array_;
     // the writer's
     Bands bands_;

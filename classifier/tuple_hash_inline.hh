@@ -96,10 +96,9 @@ struct TupleHash::Array {
 };
 
 inline std::uint64_t TupleHash::hash(const FlowKey& key) const noexcept {
-    WordHash h{key_};
-    for (std::size_t i = 0; i < mask_.count; ++i)
-        h.add(key.word[mask_.word[i]] & mask_.bits[i]);
-    return h.value();
+    return hash_(mask_.count, [&](std::size_t i) {
+        return key.word[mask_.word[i]] & mask_.bits[i];
+    });
 }
 
 template <std::size_t words>
@@ -107,11 +106,11 @@ void TupleHash::hash_lanes(
     const FlowKey* keys, LaneMask live, const Array& array, std::uint64_t* hashes
 ) const noexcept {
     const std::size_t count = words == 0 ? mask_.count : words;
+    const KeyedHash hash = hash_; // in registers
     for (const std::size_t lane : Lanes{live}) {
-        WordHash h{key_};
-        for (std::size_t i = 0; i < count; ++i)
-            h.add(keys[lane].word[mask_.word[i]] & mask_.bits[i]);
-        hashes[lane] = h.value();
+        hashes[lane] = hash(count, [&](std::size_t i) {
+            return keys[lane].word[mask_.word[i]] & mask_.bits[i];
+        });
         __builtin_prefetch(&array.home(hashes[lane]));
     }
 }
@@ -142,7 +141,6 @@ void TupleHash::collect_of(
                 into.count += at != 0;
                 at &= at - 1;
             };
-            note();
             note();
             while (at != 0)
                 [[unlikely]] note();

@@ -389,7 +389,7 @@ bool includes(const Mask& big, const Mask& small) noexcept {
     return true;
 }
 
-Mask rounded(const Mask& mask) {
+Mask rounded(const Mask& mask, unsigned unit) {
     Mask made;
     for (std::size_t i = 0; i < mask.count; ++i) {
         std::uint64_t bits = 0;
@@ -399,8 +399,8 @@ Mask rounded(const Mask& mask) {
             const bool is_prefix = here == cut(segment.mask(), segment, has);
             if (here == segment.mask() || !is_prefix)
                 bits |= here;
-            else if (has >= 8)
-                bits |= cut(here, segment, has / 8 * 8);
+            else if (has >= unit)
+                bits |= cut(here, segment, has / unit * unit);
         }
         if (bits != 0)
             made.add(mask.word[i], bits);

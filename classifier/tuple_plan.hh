@@ -37,8 +37,9 @@ struct TuplePlan {
 std::uint64_t specificity(const Mask& mask) noexcept;
 /// Whether every bit of `small` is one of `big`.
 bool includes(const Mask& big, const Mask& small) noexcept;
-/// A mask that entries like this one may share: whole fields, and prefixes cut to whole bytes.
-Mask rounded(const Mask& mask);
+/// A mask that entries like this one may share: whole fields, and prefixes cut to multiples of
+/// `unit` bits.
+Mask rounded(const Mask& mask, unsigned unit = 8);
 
 /// `loose` with one field more of those that `full` has: the one that adds the most bits.
 Mask refined(const Mask& loose, const Mask& full);

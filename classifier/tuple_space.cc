@@ -73,10 +73,11 @@ Tuple* TupleSpace::home(const Mask& mask) const noexcept {
     return nullptr;
 }
 
-bool TupleSpace::has_room() const noexcept {
-    return std::count_if(tuples_.begin(), tuples_.end(), [](const auto& tuple) {
-               return !tuple->leaving;
-           }) < std::ptrdiff_t{tuples_max};
+std::size_t TupleSpace::room() const noexcept {
+    const auto staying = std::count_if(tuples_.begin(), tuples_.end(), [](const auto& tuple) {
+        return !tuple->leaving;
+    });
+    return tuples_max - std::min(tuples_max, static_cast<std::size_t>(staying));
 }
 
 Tuple& TupleSpace::add_tuple(const Mask& mask, bool planned) {
@@ -89,12 +90,24 @@ Tuple& TupleSpace::add_tuple(const Mask& mask, bool planned) {
     return **tuples_.insert(at, std::move(tuple));
 }
 
-/// Where an entry goes: its home, or a tuple of its own kind where the home is crowded.
+/// Of a tuple for entries like this: the fewer more there may be, the coarser.
+Mask TupleSpace::kind_of(const Mask& mask) const noexcept {
+    const std::size_t left = room();
+    return left > tuples_max / 2 ? rounded(mask, 8) : left > 0 ? rounded(mask, 16) : Mask{};
+}
+
+/// Where an entry goes: its home, or, where that is crowded under its hash, the next tuple of the
+/// plan that is not, or a tuple of its own kind.
 Tuple& TupleSpace::target(const Entry& entry, const Mask& mask) {
     Tuple* const found = home(mask);
     if (found == nullptr)
-        return add_tuple(has_room() ? rounded(mask) : Mask{}, false);
-    if (found->hash.alike(entry) < crowd_max || !has_room())
+        return add_tuple(kind_of(mask), false);
+    if (found->hash.alike(entry) < crowd_max)
+        return *found;
+    for (const auto& tuple : tuples_)
+        if (tuple->planned && includes(mask, tuple->mask) && tuple->hash.alike(entry) < crowd_max)
+            return *tuple;
+    if (room() == 0)
         return *found;
     const Mask own = refined(found->mask, mask);
     if (specificity(own) <= specificity(found->mask))
@@ -247,6 +260,14 @@ struct TupleSpace::Lanewise {
     }
 };
 
+/// The lanes whose rank is greater than the bound; a lane without an entry has rank 0.
+LaneMask above(const Rank* rank, Rank bound) noexcept {
+    LaneMask lanes = 0;
+    for (std::size_t lane = 0; lane < burst_max; ++lane)
+        lanes |= LaneMask{rank[lane] > bound} << lane;
+    return lanes;
+}
+
 void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const Entry** best)
     const noexcept {
     const Parts& parts = *parts_.load(std::memory_order_acquire);
@@ -262,9 +283,7 @@ void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const 
     LaneMask open = live;
     for (const Slot& slot : parts.slots()) {
         const Rank bound = slot.best_rank.load(std::memory_order_relaxed);
-        for (const std::size_t lane : Lanes{lanes.found & open})
-            if (lanes.rank[lane] > bound)
-                open &= ~lane_bit(lane); // nothing from here on can win
+        open &= ~above(lanes.rank.data(), bound); // nothing from here on can win there
         if (open == 0)
             return;
         slot.tuple->hash.collect(keys, open, lanes.rank.data(), lanes.candidates, [&] {

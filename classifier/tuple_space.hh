@@ -130,7 +130,8 @@ private:
     struct Lanewise; // what a lookup knows of each lane
 
     Tuple* home(const Mask& mask) const noexcept;
-    bool has_room() const noexcept;
+    std::size_t room() const noexcept; // for so many tuples more
+    Mask kind_of(const Mask& mask) const noexcept;
     Tuple& add_tuple(const Mask& mask, bool planned);
     Tuple& target(const Entry& entry, const Mask& mask);
     bool is_in_better(const Entry& entry, const Tuple& than) const;
