@@ -10,6 +10,7 @@
 #include <rte_ethdev.h>
 
 #include <algorithm>
+#include <bit>
 #include <span>
 #include <utility>
 
@@ -117,17 +118,37 @@ void Transmit::run(
     free_dropped();
 }
 
-/// A burst whose packets all go as they came to one port: nobody looks at them one by one.
+/// A burst whose packets go as they came to one port, or are dropped: no more is asked of each than
+/// which of the two.
 bool Transmit::pass_on(const Burst& burst, Taken& taken, Plan& plan) noexcept {
-    if (burst.plain == 0 || burst.plain != first_lanes(burst.count) || !taken.as_received)
+    if (burst.plain == 0 || burst.effects.used != 0 || !taken.as_received)
         return false;
-    std::size_t other = 0;
-    for (std::size_t lane = 1; lane < burst.count; ++lane)
-        other |= index(burst.port[lane]) ^ index(burst.port[0]);
-    TxQueue* const out = plan.way_out(burst.port[0]);
-    if (other != 0 || out == nullptr || taken.bytes_max > out->plain_bytes_max)
+    const PortId port = burst.port[static_cast<std::size_t>(std::countr_zero(burst.plain))];
+    LaneMask other = 0;
+    for (std::size_t lane = 0; lane < burst.count; ++lane)
+        other |= LaneMask{burst.port[lane] != port} << lane;
+    TxQueue* const out = plan.way_out(port);
+    if ((other & burst.plain) != 0 || out == nullptr || taken.bytes_max > out->plain_bytes_max)
         return false;
-    give(*out, taken.buffer.data(), burst.count, static_cast<std::uint32_t>(taken.bytes));
+    const LaneMask dropped = first_lanes(burst.count) & ~burst.plain;
+    std::uint32_t sent = burst.count;
+    std::uint64_t bytes = taken.bytes;
+    if (dropped != 0) {
+        sent = 0;
+        bytes = 0;
+        for (std::size_t lane = 0; lane < burst.count; ++lane) {
+            rte_mbuf* const buffer = taken.buffer[lane];
+            const std::uint32_t sends = burst.plain >> lane & 1;
+            taken.buffer[sent] = buffer;
+            dropped_[dropped_count_] = buffer;
+            sent += sends;
+            dropped_count_ += 1 - sends;
+            bytes += burst.packet[lane].bytes & (0 - sends);
+        }
+        for (const std::size_t lane : Lanes{dropped})
+            account_->drop(burst.why[lane]);
+    }
+    give(*out, taken.buffer.data(), sent, static_cast<std::uint32_t>(bytes));
     return true;
 }
 

@@ -18,7 +18,10 @@ Program* Program::make(const std::vector<Op>& ops, Details details) {
     program->conjunctive = !details.conjunctions.empty();
     if (program->conjunctive || !details.punts.empty() || !details.unsupported.empty())
         program->details = new Details{std::move(details)};
-    program->only_output = ops.size() == 2 && ops[0].kind == Op::Kind::output_port && ops[0].a == 0;
+    if (ops.size() == 2 && ops[0].kind == Op::Kind::output_port && ops[0].a == 0)
+        program->only = Only::output;
+    else if (ops[0].kind == Op::Kind::drop)
+        program->only = Only::drop;
     for (std::size_t i = 0; i < ops.size(); ++i)
         new (program->op + i) Op{ops[i]};
     return program;

@@ -104,8 +104,10 @@ struct alignas(cache_line) Program {
     std::uint16_t shapes = 0; // asked for
     std::uint32_t op_count = 0;
     bool conjunctive = false; // its rule only contributes clauses
-    bool only_output = false; // to send the whole packet on one port is all that it does: op[0]
-    Op op[1];                 // and as many more as op_count says
+    enum class Only : std::uint8_t { neither, output, drop };
+    Only only =
+        Only::neither; // all that it does: send the whole packet on one port (op[0]), or drop it
+    Op op[1];          // and as many more as op_count says
 
     static Program* make(const std::vector<Op>& ops, Details details);
     std::span<const ConjunctionClause> conjunctions() const noexcept {

@@ -29,10 +29,10 @@ public:
     void lookup(const Table* table, LaneMask here, const Program** found) noexcept;
     bool hit(std::size_t lane, const Table* table, const Program* found) noexcept;
     bool run_program(std::size_t lane, const Program* program) noexcept;
-    /// Hits in the first table whose program is one whole output, for lanes that have no machine
-    /// yet: makes them plain lanes of the burst. Returns those; with the others, which may hit what
-    /// is refused or leads through a patch port, nothing was done.
-    LaneMask send_plain(const Table& table, LaneMask here, const Program* const* found) noexcept;
+    /// Hits in the first table whose program is one whole output or a drop, for lanes that have no
+    /// machine yet: makes them plain lanes of the burst, or dropped ones. Returns those; with the
+    /// others, which may hit what is refused or leads through a patch port, nothing was done.
+    LaneMask end_plain(const Table& table, LaneMask here, const Program* const* found) noexcept;
     /// A packet that goes to the control thread before any table.
     void punt_unprocessed(std::size_t lane, const PuntSpec& spec) noexcept;
 

@@ -98,12 +98,14 @@ auto Walk<traced>::output(
 }
 
 // Packets of a burst often go the same way: the last port's state is kept, and a rule that
-// neighbours hit is counted once for all of them.
+// neighbours hit is counted once for all of them. Which packets drop nobody can predict, so that is
+// no branch.
 template <bool traced>
 LaneMask
-Walk<traced>::send_plain(const Table& table, LaneMask here, const Program* const* found) noexcept {
+Walk<traced>::end_plain(const Table& table, LaneMask here, const Program* const* found) noexcept {
     PortId last = PortId::none;
     bool open = false; // `last` takes packets of this ingress
+    LaneMask ended = 0;
     LaneMask sent = 0;
     const Program* counted = nullptr;
     std::uint64_t packets = 0, bytes = 0;
@@ -113,18 +115,21 @@ Walk<traced>::send_plain(const Table& table, LaneMask here, const Program* const
     };
     for (const std::size_t lane : Lanes{here}) {
         const Program* const program = found[lane];
-        if (program == nullptr || !program->only_output)
+        if (program == nullptr || program->only == Program::Only::neither)
             continue;
-        const auto port = static_cast<PortId>(program->op[0].arg);
+        const bool sends = program->only == Program::Only::output;
+        const PortId port = sends ? static_cast<PortId>(program->op[0].arg) : last;
         if (port != last) {
             const PortView* view = now_.ports.find(index(port));
             open = refusal(view, burst_.key[lane].inport(), false) == Drop::none && !view->is_patch;
             last = port;
         }
-        if (!open)
+        if (sends & !open)
             continue;
         burst_.port[lane] = port;
-        sent |= lane_bit(lane);
+        burst_.why[lane] = Drop::policy;
+        ended |= lane_bit(lane);
+        sent |= LaneMask{sends} << lane;
         if (program != counted) {
             count();
             counted = program;
@@ -135,7 +140,7 @@ Walk<traced>::send_plain(const Table& table, LaneMask here, const Program* const
     }
     count();
     burst_.plain |= sent;
-    return sent;
+    return ended;
 }
 
 template <bool traced>
