@@ -27,9 +27,10 @@ struct Switch::Parts {
     std::uint64_t content = 0;  // hash of all that was asked
     std::optional<Fault> fault; // the first; judged at the last part
     // the part being prepared
-    control::Transaction part;
-    int at = 0;                   // its next op
-    std::optional<Ticket> ticket; // of its request, where it was put off
+    control::Transaction* part = nullptr;
+    control::Transaction kept_part; // where it is not done within the request that brought it
+    int at = 0;                     // its next op
+    std::optional<Ticket> ticket;   // of its request, where it was put off
 };
 
 struct Switch::Client {

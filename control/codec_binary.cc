@@ -266,7 +266,7 @@ void silence_protobuf() {
 
 } // namespace
 
-Decoded decode_binary(std::string_view frame) {
+Decoded decode_binary(std::string_view frame, google::protobuf::Arena* arena) {
     silence_protobuf();
     WireReader reader{frame};
     Item body;
@@ -292,10 +292,10 @@ Decoded decode_binary(std::string_view frame) {
     if (!walk.message(*kind->message, body.bytes))
         return nak_of(std::move(id), std::move(*walk.fault));
     Decoded decoded{std::in_place_type<control::Request>};
+    if (arena != nullptr)
+        decoded = google::protobuf::Arena::CreateMessage<control::Request>(arena);
     check(frame.size() <= 0x7fff'ffff);
-    if (!std::get<control::Request>(decoded).ParseFromArray(
-            frame.data(), static_cast<int>(frame.size())
-        ))
+    if (!request_of(decoded)->ParseFromArray(frame.data(), static_cast<int>(frame.size())))
         return nak_of(std::move(id), malformed({}));
     return decoded;
 }
@@ -307,8 +307,8 @@ std::string encode_binary(const google::protobuf::Message& message) {
     return out;
 }
 
-Decoded decode(Encoding encoding, std::string_view frame) {
-    return encoding == Encoding::json ? decode_json_line(frame) : decode_binary(frame);
+Decoded decode(Encoding encoding, std::string_view frame, google::protobuf::Arena* arena) {
+    return encoding == Encoding::json ? decode_json_line(frame) : decode_binary(frame, arena);
 }
 
 std::string encode(Encoding encoding, const control::Reply& reply) {

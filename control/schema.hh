@@ -18,8 +18,14 @@
 namespace weft {
 
 /// A request, or why it is none. Failure: the bytes are not of the encoding at all; the connection
-/// ends after it is sent.
-using Decoded = std::variant<control::Request, control::Nak, control::Failure>;
+/// ends after it is sent. A pointer: the request lies in the arena that the caller gave.
+using Decoded = std::variant<control::Request, control::Nak, control::Failure, control::Request*>;
+/// Of either kind; nullptr where it is none.
+inline control::Request* request_of(Decoded& decoded) noexcept {
+    if (auto* lent = std::get_if<control::Request*>(&decoded))
+        return *lent;
+    return std::get_if<control::Request>(&decoded);
+}
 
 class MessageSchema;
 

@@ -29,6 +29,18 @@ using Protocol = asio::local::stream_protocol;
 
 namespace {
 
+/// For the requests that are decoded on the control thread, one at a time; larger ones take more
+/// for as long as they last.
+constexpr std::size_t arena_bytes = std::size_t{256} << 10;
+
+google::protobuf::ArenaOptions arena_options(char* block) {
+    google::protobuf::ArenaOptions options;
+    options.initial_block = block;
+    options.initial_block_size = arena_bytes;
+    options.max_block_size = arena_bytes;
+    return options;
+}
+
 /// A file descriptor that closes itself.
 class Fd {
 public:
@@ -163,7 +175,7 @@ struct Server::State {
           config{std::move(limits)},
           control{*this, config.path, false},
           read_only{*this, config.read_only_path, true},
-          host{loop, helper, answers, config, stats, [this](std::uint64_t number) {
+          host{loop, helper, answers, config, stats, arena, [this](std::uint64_t number) {
                    sessions.erase(number);
                    stats.sessions = sessions.size();
                }} {}
@@ -172,6 +184,8 @@ struct Server::State {
     ServerConfig config;
     ServerStats stats;
     asio::thread_pool helper{1};
+    std::unique_ptr<char[]> arena_block = std::make_unique<char[]>(arena_bytes);
+    google::protobuf::Arena arena{arena_options(arena_block.get())};
     Door control;
     Door read_only;
     SessionHost host;

@@ -100,7 +100,8 @@ void SocketSession::take_turn() {
         }
         if (bytes->size() > host_.config.helper_frame_bytes)
             return decode_elsewhere(*bytes);
-        on_decoded(decode(peer().encoding, *bytes));
+        on_decoded(decode(peer().encoding, *bytes, &host_.arena));
+        host_.arena.Reset();
     }
 }
 
@@ -125,7 +126,7 @@ void SocketSession::decode_elsewhere(std::string_view frame) {
 }
 
 void SocketSession::on_decoded(Decoded decoded) {
-    if (auto* request = std::get_if<control::Request>(&decoded))
+    if (auto* request = request_of(decoded))
         return on_request(*request);
     if (const auto* nak = std::get_if<control::Nak>(&decoded))
         return refuse(*nak);

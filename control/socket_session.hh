@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <google/protobuf/arena.h>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,7 @@ struct SessionHost {
     Service& service;
     const ServerConfig& config;
     ServerStats& stats;
+    google::protobuf::Arena& arena;                   // of the request being handled
     std::function<void(std::uint64_t number)> forget; // drops the server's reference
 };
 

@@ -87,13 +87,15 @@ void Switch::start(const To& to, control::Transaction& transaction) {
         );
     if (!transaction.scope().empty())
         parts.scope = transaction.scope();
-    parts.part = std::move(transaction);
+    parts.part = &transaction;
     parts.at = 0;
     parts.ticket = to.ticket;
-    if (static_cast<std::size_t>(parts.part.ops_size()) <= config_.ops_slice) {
+    if (static_cast<std::size_t>(transaction.ops_size()) <= config_.ops_slice) {
         prepare_slice(client);
         return finish(client);
     }
+    parts.kept_part = std::move(transaction);
+    parts.part = &parts.kept_part;
     parts.ticket = ticket_of(to);
     client.preparing = true;
     preparing_.push_back(client.session->peer().number);
@@ -103,11 +105,11 @@ void Switch::start(const To& to, control::Transaction& transaction) {
 bool Switch::prepare_slice(Client& client) {
     Parts& parts = *client.parts;
     const int end = static_cast<int>(std::min<std::size_t>(
-        static_cast<std::size_t>(parts.part.ops_size()),
+        static_cast<std::size_t>(parts.part->ops_size()),
         static_cast<std::size_t>(parts.at) + config_.ops_slice
     ));
     for (; parts.at < end; ++parts.at) {
-        control::Op& op = *parts.part.mutable_ops(parts.at);
+        control::Op& op = *parts.part->mutable_ops(parts.at);
         const std::uint32_t number = parts.op_count++;
         if (parts.fault)
             continue;
@@ -142,15 +144,16 @@ bool Switch::prepare_slice(Client& client) {
             std::vector<PreparedOp>{}.swap(parts.ops);
         }
     }
-    return parts.at == parts.part.ops_size();
+    return parts.at == parts.part->ops_size();
 }
 
 /// The part is prepared: the last one is judged, another is acknowledged.
 void Switch::finish(Client& client) {
     const To to{client, client.parts->ticket};
-    if (client.parts->part.more()) {
+    if (client.parts->part->more()) {
         const std::string id = client.parts->id;
-        client.parts->part.Clear();
+        client.parts->part = nullptr;
+        client.parts->kept_part.Clear();
         return done(to, id);
     }
     const std::unique_ptr<Parts> parts = std::move(client.parts);

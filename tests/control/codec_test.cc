@@ -22,7 +22,8 @@ control::Request good(const Decoded& decoded) {
 
 /// "op code path" of a NAK, with - for what is absent.
 std::string refusal(const Decoded& decoded) {
-    if (std::holds_alternative<control::Request>(decoded))
+    if (std::holds_alternative<control::Request>(decoded) ||
+        std::holds_alternative<control::Request*>(decoded))
         return "accepted";
     const auto* nak = std::get_if<control::Nak>(&decoded);
     if (!nak)
@@ -69,7 +70,9 @@ std::string binary_op(const std::string& op) {
 }
 
 std::string binary_refusal(const std::string& frame) {
+    google::protobuf::Arena arena;
     const Decoded decoded = decode_binary(frame);
+    EXPECT_EQ(refusal(decoded), refusal(decode_binary(frame, &arena)));
     if (const auto* nak = std::get_if<control::Nak>(&decoded); nak && frame.size() > 4) {
         EXPECT_EQ(nak->id(), "t");
     }
@@ -295,6 +298,27 @@ TEST(BinaryCodec, reads_what_protobuf_writes) {
     EXPECT_EQ(
         good(decode_binary(request.SerializeAsString())).DebugString(), request.DebugString()
     );
+}
+
+TEST(BinaryCodec, reads_the_same_into_an_arena) {
+    google::protobuf::Arena arena;
+    for (unsigned ops = 0; ops < 100; ops += 33) {
+        control::Request request;
+        request.mutable_transaction()->set_id("a name that is too long to lie in the string itself"
+        );
+        for (unsigned i = 0; i < ops; ++i) {
+            control::Op& op = *request.mutable_transaction()->add_ops();
+            op.set_weight(1);
+            op.mutable_flow()->set_priority(i);
+            op.mutable_flow()->set_match("eth.dst == 02:00:00:00:00:" + std::to_string(10 + i));
+        }
+        Decoded decoded = decode_binary(request.SerializeAsString(), &arena);
+        const control::Request* made = request_of(decoded);
+        ASSERT_NE(made, nullptr);
+        EXPECT_EQ(made->GetArena(), &arena);
+        EXPECT_EQ(made->SerializeAsString(), request.SerializeAsString());
+        arena.Reset();
+    }
 }
 
 TEST(BinaryCodec, names_what_is_wrong_with_an_op_by_index_and_path) {
