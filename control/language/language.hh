@@ -36,6 +36,8 @@ Result<Actions> parse_actions(std::string_view text);
 /// The canonical text: parse_match(print(m)) == m for every canonical m. Two matches print alike
 /// only if they are equal.
 std::string print(const Match& match);
+/// Into `out`, in place of what is there: whoever prints many keeps its memory.
+void print(const Match& match, std::string& out);
 std::string print(const Actions& actions);
 std::string print(const Action& action);
 /// One term as it stands in a match; "1" for the empty one.

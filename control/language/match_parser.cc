@@ -13,6 +13,7 @@
 #include "control/language/values.hh"
 
 #include <algorithm>
+#include <boost/container/small_vector.hpp>
 #include <utility>
 
 namespace weft {
@@ -22,6 +23,7 @@ namespace language {
 namespace {
 
 using Terms = std::vector<Term>;
+using Constants = boost::container::small_vector<Constant, 1>; // sets are rare
 
 constexpr bool is_comparison(Kind kind) noexcept {
     return kind >= Kind::equal && kind <= Kind::greater_equal;
@@ -86,16 +88,12 @@ private:
     bool one(bool negated, Terms& out);
     bool named(bool negated, bool after_not, Terms& out);
     bool constant_first(bool negated, bool after_not, Terms& out);
-    bool constants(std::vector<Constant>& out);
+    bool constants(Constants& out);
     bool predicate(const Symbol& symbol, bool negated, Terms& out);
-    bool compare(
-        const FieldRef& field, Kind comparison, const std::vector<Constant>& constants, Terms& out
-    );
-    bool compare_ports(
-        const FieldRef& field, Kind comparison, const std::vector<Constant>& constants, Terms& out
-    );
+    bool compare(const FieldRef& field, Kind comparison, const Constants& constants, Terms& out);
     bool
-    values_of(FieldSlice slice, Kind comparison, const std::vector<Constant>& constants, Prefixes&);
+    compare_ports(const FieldRef& field, Kind comparison, const Constants& constants, Terms& out);
+    bool values_of(FieldSlice slice, Kind comparison, const Constants& constants, Prefixes&);
     bool add_terms(const FieldRef& field, const Prefixes& values, Terms& out);
 
     bool unite(Terms& into, Terms&& more);
@@ -240,7 +238,7 @@ bool MatchParser::one(bool negated, Terms& out) {
 }
 
 /// A set in braces, or one constant.
-bool MatchParser::constants(std::vector<Constant>& out) {
+bool MatchParser::constants(Constants& out) {
     if (!in_.accept(Kind::open_brace)) {
         out.emplace_back();
         return in_.constant(out.back());
@@ -273,7 +271,7 @@ bool MatchParser::named(bool negated, bool after_not, Terms& out) {
     if (after_not)
         return needs_parentheses();
     in_.advance();
-    std::vector<Constant> set;
+    Constants set;
     if (!constants(set))
         return false;
     if (!symbol->is_predicate())
@@ -293,7 +291,7 @@ bool MatchParser::named(bool negated, bool after_not, Terms& out) {
 /// `1`, `0`, `80 == tcp.dst`, `1024 <= tcp.src <= 49151`.
 bool MatchParser::constant_first(bool negated, bool after_not, Terms& out) {
     const bool is_set = in_.is(Kind::open_brace);
-    std::vector<Constant> set;
+    Constants set;
     if (!constants(set))
         return false;
     const Constant& first = set.front();
@@ -321,7 +319,7 @@ bool MatchParser::constant_first(bool negated, bool after_not, Terms& out) {
     if (equality || is_less(second) == is_less(comparison))
         return in_.fail_expected("&& (only 1 < field < 5 and the like join two comparisons)");
     in_.advance();
-    std::vector<Constant> last;
+    Constants last;
     Terms more;
     if (!constants(last) || !compare(field, negated ? inverse(second) : second, last, more))
         return false;
@@ -367,7 +365,7 @@ bool MatchParser::predicate(const Symbol& symbol, bool negated, Terms& out) {
 }
 
 bool MatchParser::compare(
-    const FieldRef& field, Kind comparison, const std::vector<Constant>& constants, Terms& out
+    const FieldRef& field, Kind comparison, const Constants& constants, Terms& out
 ) {
     const bool equality = comparison == Kind::equal || comparison == Kind::not_equal;
     bool ports = false;
@@ -387,7 +385,7 @@ bool MatchParser::compare(
 }
 
 bool MatchParser::compare_ports(
-    const FieldRef& field, Kind comparison, const std::vector<Constant>& constants, Terms& out
+    const FieldRef& field, Kind comparison, const Constants& constants, Terms& out
 ) {
     const FieldInfo& of = info(field.slice.field);
     const auto named = std::find_if(constants.begin(), constants.end(), [](const Constant& c) {
@@ -403,7 +401,7 @@ bool MatchParser::compare_ports(
     Terms terms;
     for (const Constant& constant : constants) {
         if (constant.port.empty()) {
-            if (!values_of(field.slice, comparison, {constant}, numbers))
+            if (!values_of(field.slice, comparison, Constants{constant}, numbers))
                 return false;
             continue;
         }
@@ -419,7 +417,7 @@ bool MatchParser::compare_ports(
 
 /// The values for which the comparison holds, in the bits of the slice.
 bool MatchParser::values_of(
-    FieldSlice slice, Kind comparison, const std::vector<Constant>& constants, Prefixes& out
+    FieldSlice slice, Kind comparison, const Constants& constants, Prefixes& out
 ) {
     const U128 max = low_bits(slice.bits);
     const U128 value = constants.front().first;
@@ -451,11 +449,11 @@ bool MatchParser::add_terms(const FieldRef& field, const Prefixes& values, Terms
     out.reserve(out.size() + values.size());
     for (const Prefix& of_value : values) {
         Term term;
-        term.fields.reserve(4);
+        const Condition& more = field.symbol->prerequisite;
+        term.fields.reserve(1u + (of.requires_shape != Shape::none) + static_cast<bool>(more.mask));
         const auto shifted = [&](U128 bits) { return bits << field.slice.lsb; };
         Added added = add(term, of, shifted(of_value.value), shifted(of_value.mask));
-        if (const Condition& more = field.symbol->prerequisite;
-            added == Added::possible && more.mask)
+        if (added == Added::possible && more.mask)
             added = add(term, info(more.field), more.value, more.mask);
         if (added == Added::possible)
             out.push_back(std::move(term));

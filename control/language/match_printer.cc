@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/container/small_vector.hpp>
 #include <span>
 
 namespace weft {
@@ -449,11 +450,10 @@ void GroupPrinter::values(const Frame& frame, std::span<const FieldMatch> matche
 }
 
 void print_term(const Term& term, std::string& out) {
-    std::vector<Cell> cells;
-    cells.reserve(term.fields.size());
+    boost::container::small_vector<Cell, 8> cells;
     for (const FieldMatch& match : term.fields)
         cells.push_back({match.field, {&match, 1}});
-    GroupPrinter{out, cells}.print();
+    GroupPrinter{out, {cells.data(), cells.size()}}.print();
 }
 
 } // namespace
@@ -467,14 +467,20 @@ std::string print(const Term& term) {
 }
 
 std::string print(const Match& match) {
-    using namespace language;
-    if (match.terms.empty())
-        return "0";
     std::string out;
-    if (match.terms.size() == 1) {
-        print_term(match.terms.front(), out);
-        return out;
+    print(match, out);
+    return out;
+}
+
+void print(const Match& match, std::string& out) {
+    using namespace language;
+    out.clear();
+    if (match.terms.empty()) {
+        out = "0";
+        return;
     }
+    if (match.terms.size() == 1)
+        return print_term(match.terms.front(), out);
     const std::vector<Group> groups = groups_of(match);
     for (const Group& group : groups) {
         std::vector<Cell> cells;
@@ -488,7 +494,6 @@ std::string print(const Match& match) {
             out += ')';
         }
     }
-    return out;
 }
 
 } // namespace weft

@@ -3,8 +3,8 @@
 
 #include "base/u128.hh"
 
+#include <boost/container/small_vector.hpp>
 #include <cstddef>
-#include <vector>
 
 namespace weft::language {
 
@@ -15,7 +15,8 @@ struct Prefix {
     friend bool operator==(const Prefix&, const Prefix&) = default;
     friend auto operator<=>(const Prefix&, const Prefix&) = default;
 };
-using Prefixes = std::vector<Prefix>;
+/// Mostly one, and then without memory of its own.
+using Prefixes = boost::container::small_vector<Prefix, 1>;
 
 // Each appends to `out` and returns false where there are more than some 4 * match_terms_max
 // different ones: the caller gives up.

@@ -54,6 +54,44 @@ TEST(LanguageMessages, name_the_same_row_as_the_text_of_random_matches_and_actio
     EXPECT_GT(bytes, 1'000'000u);
 }
 
+TEST(CanonicalFlows, have_the_bytes_that_protobuf_writes) {
+    ActionsMemo memo;
+    for (std::uint64_t seed = 0; seed < 10'000; ++seed) {
+        Random random{seed};
+        const auto number = [&](std::uint64_t end) {
+            return one_in(random, 2) ? 0 : random() % end;
+        };
+        control::Op op;
+        control::Flow& flow = *op.mutable_flow();
+        flow.set_bridge(one_in(random, 2) ? "" : one_in(random, 2) ? "main" : "br2");
+        flow.set_table(static_cast<std::uint32_t>(number(1u << 31)));
+        flow.set_priority(static_cast<std::uint32_t>(number(70'000)));
+        flow.set_match("( " + print(canonical(random_terms(random))) + " )");
+        flow.set_actions("drop ; ");
+        flow.set_cookie(number(~std::uint64_t{0}));
+        flow.set_idle_timeout_s(static_cast<std::uint32_t>(number(1'000)));
+        flow.set_hard_timeout_s(static_cast<std::uint32_t>(number(1'000)));
+        control::Flow key;
+        const bool key_only = one_in(random, 4);
+        const auto row = canonical_row(op, key_only, memo);
+        ASSERT_TRUE(row) << "seed " << seed << ": " << row.error().message;
+        key.set_bridge(flow.bridge() == "br2" ? "br2" : "");
+        key.set_table(flow.table());
+        key.set_priority(flow.priority());
+        key.set_match(print(*parse_match(flow.match())));
+        ASSERT_EQ(row->key(), key.SerializeAsString()) << "seed " << seed;
+        if (key_only) {
+            ASSERT_EQ(row->bytes, row->key()) << "seed " << seed;
+            continue;
+        }
+        control::Flow whole = flow;
+        whole.set_bridge(key.bridge());
+        whole.set_match(key.match());
+        whole.set_actions("drop;");
+        ASSERT_EQ(row->bytes, whole.SerializeAsString()) << "seed " << seed;
+    }
+}
+
 TEST(LanguageMessages, come_back_as_the_structure_that_they_were_made_from) {
     for (std::uint64_t seed = 0; seed < 10'000; ++seed) {
         Random random{seed};
