@@ -326,21 +326,18 @@ bool normalise_shape(Term& term) {
 } // namespace
 
 std::uint64_t stable_hash(const Match& match) noexcept {
-    std::uint64_t hash = 0;
+    WordHash hash{0};
     for (const Term& term : match.terms)
         for (const FieldMatch& field : term.fields) {
-            const std::array<std::uint64_t, 5> parts{
-                static_cast<std::uint64_t>(field.field),
-                field.value.high,
-                field.value.low,
-                field.mask.high,
-                field.mask.low};
-            hash = stable_hash(
-                std::string_view{reinterpret_cast<const char*>(parts.data()), sizeof parts}, hash + 1
-            );
-            hash = stable_hash(field.port.view(), hash);
+            hash.add(static_cast<std::uint64_t>(field.field) << 1 | !field.port.empty());
+            for (const U128& word : {field.value, field.mask}) {
+                hash.add(word.high);
+                hash.add(word.low);
+            }
+            if (!field.port.empty())
+                hash.add(stable_hash(field.port.view()));
         }
-    return hash;
+    return hash.value();
 }
 
 Shape implied(Shape bits) noexcept {

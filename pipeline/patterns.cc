@@ -101,15 +101,15 @@ public:
                 field.word, field.shift, field.bits, interval.low, interval.high};
     }
     void write(Pattern& to) const {
-        for (std::size_t word = 0; word < key_words; ++word)
-            if (mask_[word] != 0)
-                to.add(static_cast<std::uint8_t>(word), mask_[word], value_[word]);
+        for_each_word([&](std::size_t word) {
+            to.add(static_cast<std::uint8_t>(word), mask_[word], value_[word]);
+        });
     }
     Mask mask() const {
         Mask made;
-        for (std::size_t word = 0; word < key_words; ++word)
-            if (mask_[word] != 0)
-                made.add(static_cast<std::uint8_t>(word), mask_[word]);
+        for_each_word([&](std::size_t word) {
+            made.add(static_cast<std::uint8_t>(word), mask_[word]);
+        });
         return made;
     }
 
@@ -117,7 +117,14 @@ private:
     void put(std::size_t word, std::uint64_t mask, std::uint64_t value) {
         mask_[word] |= mask;
         value_[word] |= value;
+        used_ |= mask != 0 ? WordMask{1} << word : 0;
     }
+    template <class Visit>
+    void for_each_word(Visit&& visit) const {
+        for (WordMask left = used_; left != 0; left &= left - 1)
+            visit(static_cast<std::size_t>(std::countr_zero(left)));
+    }
+    WordMask used_ = 0;
     std::array<std::uint64_t, key_words> mask_{}, value_{};
 };
 
@@ -138,9 +145,28 @@ std::vector<RangedTerm> with_ranges(const Match& match) {
     return terms;
 }
 
+/// What most rows have: no other term to rank it among, and no range to look for.
+Lowered lower_one(const Term& term, const NumberOfPort& number_of) {
+    Lowered made;
+    Pattern& pattern = made.patterns.emplace_back();
+    Words words;
+    for (const FieldMatch& field : term.fields) {
+        words.add(field, number_of);
+        if (field.field == FieldId::shape)
+            made.shapes = static_cast<std::uint16_t>(field.mask.low);
+    }
+    words.write(pattern);
+    made.least = pattern.mask;
+    made.least_bits = made.least.bit_count();
+    made.words = made.least.words();
+    return made;
+}
+
 } // namespace
 
 Lowered lower(const Match& match, const NumberOfPort& number_of) {
+    if (match.terms.size() == 1)
+        return lower_one(match.terms.front(), number_of);
     Lowered made;
     made.least_bits = ~std::size_t{0};
     for (const Term& term : match.terms) {
@@ -157,11 +183,7 @@ Lowered lower(const Match& match, const NumberOfPort& number_of) {
             made.least_bits = bits;
             made.least = mask;
         }
-        if (match.terms.size() == 1)
-            words.write(made.patterns.emplace_back());
     }
-    if (match.terms.size() < 2)
-        return made;
     for (const RangedTerm& term : with_ranges(match)) {
         Pattern& pattern = made.patterns.emplace_back();
         Words words;

@@ -59,6 +59,7 @@ public:
           names_{names} {}
 
     void list(const Actions& actions) {
+        ops_.reserve(ops_.size() + actions.size() + 1);
         for (const Action& action : actions)
             std::visit([&](const auto& of) { add(action, of); }, action.of);
         make_last_call_a_jump();

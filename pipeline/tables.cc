@@ -138,7 +138,7 @@ struct Tables::State final : Names {
 
     void count_words(const Program& program, WordMask mask_words, std::uint16_t shapes, int by);
     CounterId take_counter();
-    void bury(Rule* rule);
+    void bury(std::vector<Rule*> gone);
     const Actions* miss_of(const TableState& table) const;
     void refresh_views();
     void touch(TableId id);
@@ -276,6 +276,8 @@ Tables::~Tables() {
 
 Result<BridgeId> Tables::bridge_id(std::string_view name) {
     State& s = *state_;
+    if (!s.bridges.empty() && name == s.bridges.front().name)
+        return BridgeId{0}; // main, which nearly every row is of
     if (const auto found = s.bridge_of.find(std::string{name}); found != s.bridge_of.end())
         return found->second;
     if (s.bridges.size() >= s.limits.bridges)
@@ -590,17 +592,21 @@ void Tables::erase_rule(Rule* rule) {
     s.dead.push_back(rule);
 }
 
-/// Nobody sees the rule any more: out of the tables now, its memory after another grace period.
-void Tables::State::bury(Rule* rule) {
-    TableState& table = tables[index(rule->table)];
-    for (Entry* entry : rule->entries)
-        table.rules->remove(*entry);
-    touch(rule->table);
-    termless.erase(rule);
-    reclaimer.retire([this, rule] {
-        if (rule->owns_counter)
-            free_counters.push_back(rule->counter);
-        delete rule;
+/// Nobody sees the rules any more: out of the tables now, their memory after another grace period.
+void Tables::State::bury(std::vector<Rule*> gone) {
+    for (Rule* rule : gone) {
+        TableState& table = tables[index(rule->table)];
+        for (Entry* entry : rule->entries)
+            table.rules->remove(*entry);
+        touch(rule->table);
+        termless.erase(rule);
+    }
+    reclaimer.retire([this, gone = std::move(gone)] {
+        for (Rule* rule : gone) {
+            if (rule->owns_counter)
+                free_counters.push_back(rule->counter);
+            delete rule;
+        }
     });
 }
 
@@ -729,16 +735,15 @@ const World& Tables::commit() {
     s.world = world.release();
 
     if (!s.dead.empty() || !s.dead_macs.empty())
-        s.reclaimer.retire(
-            [&s, rules = std::exchange(s.dead, {}), macs = std::exchange(s.dead_macs, {})] {
-                for (Rule* rule : rules)
-                    s.bury(rule);
-                for (const auto& [bridge, mac] : macs) {
-                    s.bridges[index(bridge)].macs->remove(*mac.entry);
-                    s.reclaimer.retire([address = mac.address] { delete address; });
-                }
+        s.reclaimer.retire([&s,
+                            rules = std::exchange(s.dead, {}),
+                            macs = std::exchange(s.dead_macs, {})]() mutable {
+            s.bury(std::move(rules));
+            for (const auto& [bridge, mac] : macs) {
+                s.bridges[index(bridge)].macs->remove(*mac.entry);
+                s.reclaimer.retire([address = mac.address] { delete address; });
             }
-        );
+        });
     return *s.world;
 }
 
