@@ -88,8 +88,12 @@ Lowering::apply(NetChange& net, Generation generation, std::vector<Applied>& app
         };
     }
     applied.reserve(applied.size() + net.changes.size());
+    constexpr std::size_t ahead = 8;
     for (std::size_t i = 0; i < made.size(); ++i) {
         RowChange& change = net.changes[i];
+        if (i + ahead < made.size())
+            if (const Row* soon = made[i + ahead].row.get())
+                rows_.prefetch(soon->relation, soon->hash);
         if (change.kind == RowChange::Kind::hold) {
             const std::string_view scope = change.op != nullptr
                                                ? std::string_view{change.op->scope}

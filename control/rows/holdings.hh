@@ -39,13 +39,15 @@ public:
         std::uint64_t count = 0;
         std::uint64_t digest = 0; // sum of row_digest()
 
-        void add(const Row& row) noexcept {
+        void add(const Row& row) noexcept { add(row_digest(row.bytes(), row.version)); }
+        /// One row of that digest more, or less.
+        void add(std::uint64_t row_digest) noexcept {
             ++count;
-            digest += row_digest(row.bytes(), row.version);
+            digest += row_digest;
         }
-        void remove(const Row& row) noexcept {
+        void remove(std::uint64_t row_digest) noexcept {
             --count;
-            digest -= row_digest(row.bytes(), row.version);
+            digest -= row_digest;
         }
         void add(const Sum& other) noexcept {
             count += other.count;

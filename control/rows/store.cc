@@ -37,6 +37,12 @@ std::uint64_t RowStore::count() const noexcept {
     return all;
 }
 
+void RowStore::prefetch(Relation relation, std::uint64_t hash) const noexcept {
+    const Shard& shard = of(relation).shards[shard_of(hash)];
+    if (shard.capacity != 0)
+        __builtin_prefetch(&shard.entries[tag_of(hash) & (shard.capacity - 1)]);
+}
+
 Row* RowStore::find(Relation relation, std::string_view key, std::uint64_t hash) const noexcept {
     const Shard& shard = of(relation).shards[shard_of(hash)];
     if (shard.capacity == 0)
@@ -109,9 +115,10 @@ void RowStore::link(Row& row, HoldingId holding) {
     if (rows.first != Row::no_slot)
         slot(row.relation, rows.first)->prev = row.slot;
     rows.first = row.slot;
-    rows.sum.add(row);
+    const std::uint64_t digest = row_digest(row.bytes(), row.version);
+    rows.sum.add(digest);
     if (rows.parts)
-        (*rows.parts)[shard_of(row.hash)].add(row);
+        (*rows.parts)[shard_of(row.hash)].add(digest);
     else if (rows.sum.count == Holdings::parted_from)
         part(holding, row.relation);
     holdings_.count(holding, 1);
@@ -136,9 +143,10 @@ void RowStore::unlink(Row& row) {
         rows.first = row.next;
     if (row.next != Row::no_slot)
         slot(row.relation, row.next)->prev = row.prev;
-    rows.sum.remove(row);
+    const std::uint64_t digest = row_digest(row.bytes(), row.version);
+    rows.sum.remove(digest);
     if (rows.parts)
-        (*rows.parts)[shard_of(row.hash)].remove(row);
+        (*rows.parts)[shard_of(row.hash)].remove(digest);
     row.holding = HoldingId::none;
     row.prev = row.next = Row::no_slot;
     holdings_.count(holding, -1);

@@ -74,6 +74,8 @@ public:
 
     /// nullptr where no row has the key. One cache line of the index and the row itself.
     Row* find(Relation relation, std::string_view key, std::uint64_t hash) const noexcept;
+    /// Fetches the line of the index that find() will read.
+    void prefetch(Relation relation, std::uint64_t hash) const noexcept;
     std::uint64_t count(Relation relation) const noexcept { return of(relation).count; }
     std::uint64_t count() const noexcept;
     /// Bytes of rows and index, nearly.
