@@ -1,6 +1,8 @@
 #include "control/planner.hh"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <utility>
 
 namespace weft {
@@ -8,8 +10,10 @@ namespace weft {
 namespace {
 
 constexpr std::size_t slice_buckets = 256;
-constexpr std::uint64_t wait_ms = 2; // while a plan is made or a grace period passes
+constexpr std::uint64_t wait_ms = 2;   // while a plan is made or a grace period passes
+constexpr std::uint64_t pause_ms = 10; // without a generation, before a plan is made
 constexpr std::uint64_t plan_seed = 1;
+constexpr int niceness = 10; // a tenth of a core that others want as well
 
 } // namespace
 
@@ -26,6 +30,7 @@ Planner::~Planner() {
 
 void Planner::run() {
     pthread_setname_np(pthread_self(), "planner");
+    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), niceness); // of this thread
     std::unique_lock lock{mutex_};
     while (true) {
         changed_.wait(lock, [this] { return stop_ || job_; });
@@ -37,6 +42,14 @@ void Planner::run() {
         lock.lock();
         plan_ = std::move(plan);
     }
+}
+
+/// No generation since the last step, or too many steps for a plan to wait any longer.
+bool Planner::paused() {
+    const Generation now = tables_.generation();
+    const bool same = std::exchange(last_seen_, now) == now;
+    put_off_ = same || put_off_ == put_off_max ? 0 : put_off_ + 1;
+    return put_off_ == 0;
 }
 
 std::optional<std::uint64_t> Planner::step() {
@@ -51,7 +64,8 @@ std::optional<std::uint64_t> Planner::step() {
             busy_ = false;
         }
     }
-    if (!busy_)
+    const bool pause = paused();
+    if (!busy_ && pause)
         if (auto job = tables_.next_plan()) {
             planned_ = job->table;
             busy_ = true;
@@ -66,6 +80,8 @@ std::optional<std::uint64_t> Planner::step() {
         return 0;
     if (busy_ || tidied == Tables::Tidied::waits)
         return wait_ms;
+    if (!pause) // whoever calls again so late has seen no generation meanwhile
+        return pause_ms;
     return std::nullopt;
 }
 

@@ -11,8 +11,11 @@
 
 namespace weft {
 
-/// Plans (tens of milliseconds each) are made on a thread of its own, one at a time; rules move on
-/// the caller's, in slices. Everything but that thread belongs to the thread that calls it.
+/// Plans (tens of milliseconds each) are made on a thread of its own, one at a time and with
+/// little claim to its core; rules move on the caller's, in slices. While generations follow each
+/// other a new plan waits for a pause: a large load would be planned anew at every half as much
+/// again, and each of these plans takes its time from the load. Everything but that thread belongs
+/// to the thread that calls it.
 class Planner {
 public:
     explicit Planner(Tables& tables);
@@ -24,11 +27,18 @@ public:
     /// (0: at once); nothing where all is done.
     std::optional<std::uint64_t> step();
 
+    /// Steps that a plan waits at most.
+    static constexpr unsigned put_off_max = 4'096;
+
 private:
     void run();
 
+    bool paused();
+
     Tables& tables_;
-    bool busy_ = false; // a plan is being made
+    bool busy_ = false;        // a plan is being made
+    Generation last_seen_ = 0; // by step()
+    unsigned put_off_ = 0;     // steps in a row that found a newer one
     std::mutex mutex_;
     std::condition_variable changed_;
     bool stop_ = false;             // these three under mutex_

@@ -49,14 +49,13 @@ std::uint64_t Switch::poll() {
         return 0;
     if (ports_wait || !barriers_.empty())
         return barrier_poll_ms;
-    if (planner_ms)
-        return *planner_ms;
+    const std::uint64_t soonest_ms = planner_ms.value_or(idle_poll_ms);
     const std::uint64_t next_ms =
         std::min({expiry_.next_ms(), macs_.next_ms(), row_ends_.next_ms(), owner_ends_.next_ms()});
     // A manual clock stands still until a request moves it, and that request polls.
     if (backend_.manual_clock() && next_ms > now_ms)
-        return idle_poll_ms;
-    return next_ms <= now_ms ? 0 : std::min(next_ms - now_ms, idle_poll_ms);
+        return soonest_ms;
+    return next_ms <= now_ms ? 0 : std::min(next_ms - now_ms, soonest_ms);
 }
 
 /// Flows whose time is over leave in a transaction of the switch's own.
