@@ -43,10 +43,17 @@ void Daemon::State::work() {
     note_reload();
     if (wait_ms == 0)
         return work_soon();
-    timer.expires_after(milliseconds{wait_ms});
+    // A timer that rings too early costs one look; setting it costs system calls for every request.
+    const auto due = std::chrono::steady_clock::now() + milliseconds{wait_ms};
+    if (timer_set && timer.expiry() <= due)
+        return;
+    timer_set = true;
+    timer.expires_at(due);
     timer.async_wait([this](const boost::system::error_code& stopped) {
-        if (!stopped)
-            work();
+        if (stopped)
+            return;
+        timer_set = false;
+        work();
     });
 }
 

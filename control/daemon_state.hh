@@ -94,6 +94,7 @@ struct Daemon::State {
     boost::asio::steady_timer idle_timer{loop};
     boost::asio::steady_timer watchdog_timer{loop};
     bool work_posted = false;
+    bool timer_set = false;
     std::optional<Config> reloading; // asked for, not yet answered
     bool reload_again = false;
     std::uint64_t reloads = 0;

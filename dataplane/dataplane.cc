@@ -148,7 +148,6 @@ void Dataplane::publish(const World& world) {
     state.unpublished.clear();
     if (state.stopped)
         return;
-    state.monitor->expect_generation(world.generation);
     state.monitor->expect_token(state.grace.oldest_token());
 }
 
@@ -162,6 +161,8 @@ bool Dataplane::passed(Generation generation, std::vector<WorkerId>* laggards) c
         if (laggards != nullptr)
             laggards->push_back(WorkerId{static_cast<std::uint16_t>(i)});
     }
+    if (!all && !state_->stopped)
+        state_->monitor->expect_generation(state_->shared.world.load()->generation);
     return all;
 }
 

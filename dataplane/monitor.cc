@@ -10,6 +10,7 @@
 #include <chrono>
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <utility>
 
 namespace weft {
 
@@ -53,11 +54,6 @@ void Monitor::unwatch(Port& port) {
 
 void Monitor::expect_generation(Generation generation) {
     if (expected_generation_.exchange(generation, std::memory_order_acq_rel) != generation)
-        hurry();
-}
-
-void Monitor::expect_token(std::uint64_t token) {
-    if (token != 0 && expected_token_.exchange(token, std::memory_order_acq_rel) != token)
         hurry();
 }
 
@@ -114,7 +110,8 @@ bool Monitor::look_for_control() {
         else if (expected_generation_.compare_exchange_strong(expected, 0))
             wake = true;
     }
-    if (token != 0) {
+    // While control is busy it frees memory by itself, and the token is another one each turn.
+    if (std::exchange(seen_token_, token) == token && token != 0) {
         std::uint64_t expected = token;
         if (!has_passed(shared_.qsbr, token))
             waiting = true;

@@ -28,10 +28,14 @@ public:
     void watch(Port& port);
     void unwatch(Port& port);
 
-    /// Control waits for all workers to reach a generation, or to pass a token (0: does not). Wakes
-    /// it as soon as that is so.
+    /// Control waits for all workers to reach a generation: wakes it as soon as that is so.
     void expect_generation(Generation generation);
-    void expect_token(std::uint64_t token);
+    /// Control has memory to free when all workers have passed a token (0: none): wakes it a turn
+    /// or two after that, unless it expects another one by then. Every commit leaves some, and
+    /// nobody is in a hurry for it.
+    void expect_token(std::uint64_t token) noexcept {
+        expected_token_.store(token, std::memory_order_release);
+    }
     /// A device that can tell sets it.
     std::atomic<bool>& link_signal() noexcept { return link_signal_; }
     bool is_stalled(std::size_t worker) const noexcept {
@@ -59,6 +63,7 @@ private:
 
     std::atomic<Generation> expected_generation_{0};
     std::atomic<std::uint64_t> expected_token_{0};
+    std::uint64_t seen_token_ = 0; // in the turn before; of the monitor's thread
 
     std::mutex ports_mutex_; // held while a device is looked at
     std::vector<Port*> ports_;
