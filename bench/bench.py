@@ -25,7 +25,7 @@ def _forwarding(name):
 
 NAMES = {name: _forwarding(name) for name in forwarding.WORKLOADS if not name.startswith("tse")}
 NAMES |= {"tse": forwarding.tse, "classbench": forwarding.classbench, "flows": forwarding.over_flows, "rules": forwarding.over_rules,
-          "updates": changes.updates, "load": changes.load, "latency": changes.latency, "rfc2544": rfc2544.rfc2544}
+          "updates": changes.updates, "load": changes.load, "latency": changes.latency, "sustained": changes.sustained, "rfc2544": rfc2544.rfc2544}
 NOT_BY_DEFAULT = ("classbench", "forward")
 MANY_PACKETS = {"l2-10k", "l3-1m", "flows"}  # a million of them lie in memory
 

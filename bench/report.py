@@ -121,7 +121,7 @@ def open_loop(results):
 def control(results):
     rows = []
     for (workload, system, setting, x), line in results.figures.items():
-        unit = next((u for u in ("seconds", "us") if u in line), None)
+        unit = next((u for u in ("seconds", "us", "deltas/s") if u in line), None)
         if unit:
             rows.append([workload, setting, " / ".join("%.4g" % v for v in line[unit]) + " " + unit, "%.4g us" % line["p99_us"] if "p99_us" in line else ""])
     return _table(["what", "setting", "min / median / max", "p99"], rows)
