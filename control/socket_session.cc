@@ -11,7 +11,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr int turn_requests = 64; // then other sessions have theirs
+constexpr int turn_requests = 64;                    // then other sessions have theirs
+constexpr std::size_t small_frame_bytes = 1024;      // is handled before anybody waits for a reply
+constexpr std::size_t together_bytes_max = 64 << 10; // of replies that wait for others
 constexpr std::size_t drain_bytes_max =
     64UL << 20; // read and thrown away after an error, so that the peer reads it
 
@@ -74,6 +76,13 @@ void SocketSession::on_read(const boost::system::error_code& error, std::size_t 
 }
 
 void SocketSession::take_turn() {
+    in_turn_ = true;
+    take_requests();
+    in_turn_ = false;
+    flush();
+}
+
+void SocketSession::take_requests() {
     for (int left = turn_requests; !closed_ && !failed_; --left) {
         if (owed() >= host_.config.owed_max) {
             waiting_ = true; // deliver() goes on
@@ -91,6 +100,7 @@ void SocketSession::take_turn() {
         const auto* bytes = std::get_if<std::string_view>(&frame);
         if (!bytes) {
             all_handled_ = ended_;
+            flush();
             return ended_ ? end_if_done() : read();
         }
         if (!connected_) {
@@ -100,8 +110,11 @@ void SocketSession::take_turn() {
         }
         if (bytes->size() > host_.config.helper_frame_bytes)
             return decode_elsewhere(*bytes);
+        const bool is_small = bytes->size() <= small_frame_bytes;
         on_decoded(decode(peer().encoding, *bytes, &host_.arena));
         host_.arena.Reset();
+        if (!is_small)
+            flush();
     }
 }
 
@@ -244,7 +257,12 @@ void SocketSession::append(std::string_view frame) {
     if (closed_)
         return;
     filling_ += frame;
-    if (!write_under_way_)
+    if (!in_turn_ || filling_.size() > together_bytes_max)
+        flush();
+}
+
+void SocketSession::flush() {
+    if (!filling_.empty() && !write_under_way_ && !closed_)
         write();
 }
 

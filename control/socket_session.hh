@@ -44,7 +44,7 @@ private:
     void read();
     void on_read(const boost::system::error_code& error, std::size_t bytes);
     void take_turn();
-    void on_frame(std::string_view frame);
+    void take_requests();
     void decode_elsewhere(std::string_view frame);
     void on_decoded(Decoded decoded);
     void on_request(control::Request& request);
@@ -59,6 +59,7 @@ private:
     void deliver(std::string frame) override;
     void deliver_event(std::string frame, std::uint64_t seq) override;
     void append(std::string_view frame);
+    void flush();
     void write();
     void on_written(const boost::system::error_code& error);
     void announce_gap();
@@ -76,6 +77,7 @@ private:
     std::uint64_t gap_last_ = 0;
     std::size_t drained_ = 0;
 
+    bool in_turn_ = false; // replies to small requests that came together leave together
     bool write_under_way_ = false;
     bool gap_open_ = false;
     bool connected_ = false;   // the service knows of us
