@@ -1,0 +1,157 @@
+// Rules come and go.
+#include "base/check.hh"
+#include "base/hash.hh"
+#include "pipeline/patterns.hh"
+#include "pipeline/tables_state.hh"
+
+namespace weft {
+
+bool goes_before(const Entry& a, const Entry& b) {
+    const auto rule_of = [](const Entry& entry) -> const Rule& {
+        return *static_cast<const Program*>(entry.payload)->rule;
+    };
+    const Rule &first = rule_of(a), &second = rule_of(b);
+    const Mask mask = first.least ? *first.least : a.form->mask();
+    const Mask other = second.least ? *second.least : b.form->mask();
+    return mask == other ? first.match_hash > second.match_hash : greater(mask, other);
+}
+
+void Tables::State::count_words(
+    const Program& program, WordMask mask_words, std::uint16_t shapes, int by
+) {
+    const WordMask words = program.words | mask_words;
+    const auto all_shapes = static_cast<std::uint16_t>(program.shapes | shapes);
+    const auto step = static_cast<std::uint64_t>(by); // -1 wraps to the right answer
+    for (std::size_t word = 0; word < key_words; ++word)
+        word_users[word] += words >> word & 1 ? step : 0;
+    for (std::size_t bit = 0; bit < 16; ++bit)
+        shape_users[bit] += all_shapes >> bit & 1 ? step : 0;
+}
+
+CounterId Tables::State::take_counter() {
+    CounterId id{};
+    if (!free_counters.empty()) {
+        id = free_counters.back();
+        free_counters.pop_back();
+        for (const auto& worker :
+             counters) { // nobody counts with it: its last rule's grace period is over
+            RuleCounters& c = worker->of(id);
+            c.packets.set(0);
+            c.bytes.set(0);
+            c.used_ms.set(0);
+        }
+        return id;
+    }
+    id = static_cast<CounterId>(++counters_used);
+    for (const auto& worker : counters)
+        worker->prepare(id);
+    return id;
+}
+
+Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
+    State& s = *state_;
+    if (s.rules + settings.match.terms.size() > s.limits.rules)
+        return fail(
+            "too_many_rules",
+            "this switch holds at most " + std::to_string(s.limits.rules) + " rules"
+        );
+    TableState& table = s.tables[index(settings.table)];
+    ProgramPtr program = compile_actions(table.bridge, settings.actions, settings.cookie, s);
+    for (const ConjunctionClause& clause : program->conjunctions())
+        if (!table.conjunctions.contains(clause.id) &&
+            table.conjunctions.size() >= conjunctions_per_table_max)
+            return fail(
+                "too_many_conjunctions",
+                "table " + std::to_string(table.number) + ": conjunction " +
+                    std::to_string(clause.id) + ": a table holds at most " +
+                    std::to_string(conjunctions_per_table_max) + " conjunction ids"
+            );
+    auto rule = std::make_unique<Rule>();
+    rule->table = settings.table;
+    rule->priority = settings.priority;
+    rule->born = s.next();
+    rule->match_hash = stable_hash(settings.match);
+    rule->counter = s.take_counter();
+    program->rule = rule.get();
+    program->counter = rule->counter;
+    if (program->conjunctive) {
+        if (table.conjunctions.empty())
+            s.dirty_tables.push_back(settings.table);
+        for (const ConjunctionClause& clause : program->conjunctions())
+            ++table.conjunctions[clause.id];
+    }
+
+    const Lowered lowered = lower(settings.match, [&](std::string_view port) {
+        return s.number_of(table.bridge, std::string{port});
+    });
+    rule->words = lowered.words;
+    rule->shapes = lowered.shapes;
+    if (settings.match.terms.size() > 1)
+        rule->least = std::make_unique<const Mask>(lowered.least);
+    rule->entries.reserve(lowered.patterns.size());
+    for (const Pattern& pattern : lowered.patterns)
+        rule->entries.push_back(table.rules->insert(
+            pattern, make_rank(settings.priority, lowered.least_bits), s.next(), program.get()
+        ));
+    s.count_words(*program, rule->words, rule->shapes, +1);
+    rule->program = std::move(program);
+    s.rules += rule->entries.size();
+    s.touch(settings.table);
+    if (++table.rows == 1) // its view says whether it exists
+        s.dirty_tables.push_back(settings.table);
+    if (rule->entries.empty())
+        s.termless.insert(rule.get());
+    return rule.release();
+}
+
+Result<Rule*> Tables::replace_rule(Rule* old, const RuleSettings& settings) {
+    State& s = *state_;
+    auto made = insert_rule(settings);
+    if (!made)
+        return made;
+    Rule* rule = *made;
+    s.free_counters.push_back(rule->counter); // fresh, and not seen by anybody yet
+    rule->counter = old->counter;
+    rule->program->counter = old->counter;
+    old->owns_counter = false;
+    erase_rule(old);
+    return rule;
+}
+
+void Tables::erase_rule(Rule* rule) {
+    State& s = *state_;
+    TableState& table = s.tables[index(rule->table)];
+    for (Entry* entry : rule->entries)
+        table.rules->expire(*entry, s.next());
+    s.count_words(*rule->program, rule->words, rule->shapes, -1);
+    for (const ConjunctionClause& clause : rule->program->conjunctions())
+        if (--table.conjunctions[clause.id] == 0)
+            table.conjunctions.erase(clause.id);
+    if (rule->program->conjunctive && table.conjunctions.empty())
+        s.dirty_tables.push_back(rule->table);
+    if (--table.rows == 0)
+        s.dirty_tables.push_back(rule->table);
+    s.rules -= rule->entries.size();
+    s.dead.push_back(rule);
+}
+
+/// Nobody sees the rule any more: out of the tables now, its memory after another grace period.
+void Tables::State::bury(Rule* rule) {
+    TableState& table = tables[index(rule->table)];
+    for (Entry* entry : rule->entries)
+        table.rules->remove(*entry);
+    touch(rule->table);
+    termless.erase(rule);
+    reclaimer.retire([this, rule] {
+        if (rule->owns_counter)
+            free_counters.push_back(rule->counter);
+        delete rule;
+    });
+}
+
+std::shared_ptr<const Program> Tables::compile(BridgeId bridge, const Actions& actions) {
+    ProgramPtr program = compile_actions(bridge, actions, 0, *state_);
+    return {program.release(), Program::Deleter{}};
+}
+
+} // namespace weft

@@ -1,0 +1,68 @@
+// The background: plans of tuples, and their slices of moving.
+#include "pipeline/tables_state.hh"
+
+#include <utility>
+#include <vector>
+
+namespace weft {
+
+namespace {
+
+/// Of a table's rules, for a plan: enough to see how they collide.
+constexpr std::size_t plan_items = 4'096;
+
+} // namespace
+
+void Tables::State::touch(TableId id) {
+    if (!std::exchange(tables[index(id)].touched, true))
+        touched.push_back(id);
+}
+
+std::optional<PlanJob> Tables::next_plan() {
+    State& s = *state_;
+    while (!s.touched.empty()) {
+        const TableId id = s.touched.back();
+        TableState& table = s.tables[index(id)];
+        s.touched.pop_back();
+        table.touched = false;
+        if (table.rules->is_linear())
+            continue;
+        if (!std::exchange(table.untidy, true))
+            s.untidy.push_back(id);
+        if (table.rules->wants_plan())
+            return PlanJob{id, table.rules->sample(plan_items, s.generation)};
+    }
+    return std::nullopt;
+}
+
+void Tables::adopt(TableId id, const TuplePlan& plan) {
+    TableState& table = state_->tables[index(id)];
+    if (table.rules->is_linear() || table.rules->is_moving())
+        return; // it has become another table meanwhile
+    table.rules->adopt(plan);
+    if (!std::exchange(table.untidy, true))
+        state_->untidy.push_back(id);
+}
+
+Tables::Tidied Tables::tidy(std::size_t buckets) {
+    State& s = *state_;
+    Tidied all = Tidied::all;
+    std::erase_if(s.untidy, [&](TableId id) {
+        TableState& table = s.tables[index(id)];
+        const bool more = table.rules->move_some(buckets);
+        const bool waits = table.rules->is_moving();
+        table.untidy = more || waits;
+        if (more)
+            all = Tidied::more;
+        else if (waits && all == Tidied::all)
+            all = Tidied::waits;
+        if (!table.untidy && table.rules->wants_plan()) {
+            s.touch(id); // it grew while its rules moved, or while its plan was made
+            all = Tidied::more;
+        }
+        return !table.untidy;
+    });
+    return all;
+}
+
+} // namespace weft
