@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -93,6 +94,14 @@ public:
     template <class Visit>
     void for_each_match(const FlowKey& key, Generation g, Visit&& visit) const;
     const Entry* find(const FlowKey& key, Generation g) const noexcept;
+
+    /// No entry ranks higher; nothing where there is none. Widens at once.
+    std::optional<Rank> best_rank() const noexcept {
+        const Parts& parts = *parts_.load(std::memory_order_acquire);
+        if (parts.tuple_count != 0)
+            return parts.tuples[0].best_rank.load(std::memory_order_relaxed);
+        return parts.entries.empty() ? std::nullopt : std::optional{parts.entries.front()->rank};
+    }
 
     /// Whether a wins over b where a key matches both.
     bool goes_first(const Entry& a, const Entry& b) const noexcept {

@@ -1,6 +1,7 @@
 // Lookups in tables with conjunctive matches (ovs-fields(7), conj_id): a set of rules that stands
 // for a product of sets.
 #include "pipeline/table.hh"
+#include "pipeline/table_parts.hh"
 
 #include <algorithm>
 #include <array>
@@ -43,12 +44,6 @@ const Program* program_of(const Entry& entry) noexcept {
     return static_cast<const Program*>(entry.payload);
 }
 
-struct Hard {
-    const Entry* entry = nullptr;
-
-    void offer(const Entry& other, const Table& table) noexcept;
-};
-
 bool reads_conj_id(const Entry& entry) noexcept {
     const Form& form = *entry.form;
     for (std::size_t i = 0; i < form.count; ++i)
@@ -57,46 +52,66 @@ bool reads_conj_id(const Entry& entry) noexcept {
     return false;
 }
 
-/// Of one rule that matches by several terms, one that asks for conj_id is preferred.
-void Hard::offer(const Entry& other, const Table& table) noexcept {
-    const bool same = entry != nullptr && entry->payload == other.payload;
-    if (entry == nullptr || (same ? reads_conj_id(other) : table.rules->goes_first(other, *entry)))
-        entry = &other;
+/// The best of the rules that are no clauses.
+struct Hard {
+    const Program* program = nullptr;
+    bool reads_conj_id = false; // by the term that matched
+
+    /// Of one rule that matches by several terms, one that asks for conj_id is preferred.
+    void offer(const Program& other, bool reads) noexcept {
+        const bool wins = program == nullptr            ? true
+                          : program == &other           ? reads
+                          : program->rank != other.rank ? other.rank > program->rank
+                                                        : goes_before(*other.rule, *program->rule);
+        if (!wins)
+            return;
+        program = &other;
+        reads_conj_id = reads;
+    }
+};
+
+/// Calls `soft` for each program of clauses that matches, and returns the best other rule. Routes
+/// are neither clauses nor ask for conj_id.
+template <class Soft>
+Hard find_hard(const Table& table, const FlowKey& key, Generation g, Soft&& soft) noexcept {
+    Hard hard;
+    table.tuples->for_each_match(key, g, [&](const Entry& entry) {
+        const Program& program = *program_of(entry);
+        if (program.conjunctive)
+            soft(program);
+        else
+            hard.offer(program, reads_conj_id(entry));
+        return true;
+    });
+    for (std::uint32_t i = 0; i < table.prefix_parts; ++i) {
+        const void* found = nullptr;
+        if (table.prefixes[i]->lookup(&key, 1, g, &found) != 0)
+            hard.offer(*static_cast<const Program*>(found), false);
+    }
+    return hard;
 }
 
 } // namespace
 
 const Program* find_rule(const Table& table, const FlowKey& key, Generation g) noexcept {
-    Hard hard;
-    Candidates soft;
-    table.rules->for_each_match(key, g, [&](const Entry& entry) {
-        const Program& program = *program_of(entry);
-        if (!program.conjunctive)
-            hard.offer(entry, table);
-        else
-            for (const ConjunctionClause& clause : program.conjunctions())
-                soft.add(priority_of(entry.rank), clause);
-        return true;
+    Candidates candidates;
+    const Hard hard = find_hard(table, key, g, [&](const Program& program) {
+        for (const ConjunctionClause& clause : program.conjunctions())
+            candidates.add(priority_of(program.rank), clause);
     });
-    const std::uint32_t floor = hard.entry == nullptr ? 0 : priority_of(hard.entry->rank);
-    for (std::size_t i = 0; i < soft.used; ++i) {
-        const Candidates::Item& item = soft.item[i];
-        if (hard.entry != nullptr && item.priority <= floor)
+    for (std::size_t i = 0; i < candidates.used; ++i) {
+        const Candidates::Item& item = candidates.item[i];
+        if (hard.program != nullptr && item.priority <= priority_of(hard.program->rank))
             break;
         if (item.clauses != low_bits(item.count).low)
             continue;
         FlowKey with_id = key;
         set(with_id, info(FieldId::conj_id), U128{item.id}, low_bits(32));
-        Hard best;
-        table.rules->for_each_match(with_id, g, [&](const Entry& entry) {
-            if (!program_of(entry)->conjunctive)
-                best.offer(entry, table);
-            return true;
-        });
-        if (best.entry != nullptr && reads_conj_id(*best.entry))
-            return program_of(*best.entry);
+        const Hard best = find_hard(table, with_id, g, [](const Program&) {});
+        if (best.program != nullptr && best.reads_conj_id)
+            return best.program;
     }
-    return hard.entry == nullptr ? nullptr : program_of(*hard.entry);
+    return hard.program;
 }
 
 } // namespace weft

@@ -3,6 +3,7 @@
 
 #include "base/ids.hh"
 #include "base/key.hh"
+#include "classifier/entry.hh"
 #include "pipeline/tables.hh"
 
 #include <cstdint>
@@ -99,7 +100,8 @@ struct alignas(cache_line) Program {
 
     const Rule* rule = nullptr;       // nullptr: a table's miss, a bucket, a packet-out
     const Details* details = nullptr; // nullptr: none of them
-    WordMask words = 0;               // of the key, read or written
+    Rank rank = 0;
+    WordMask words = 0; // of the key, read or written
     CounterId counter = CounterId::none;
     std::uint16_t shapes = 0; // asked for
     std::uint32_t op_count = 0;

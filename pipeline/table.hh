@@ -1,10 +1,12 @@
 // What walks read of tables, groups and learned addresses.
 #pragma once
 
+#include "classifier/prefix_part.hh"
 #include "classifier/tuple_space.hh"
 #include "pipeline/program.hh"
 #include "pipeline/world.hh"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -12,14 +14,19 @@
 
 namespace weft {
 
-/// A table's settings in one world; its rules are shared by all worlds and stamped.
+/// A table in one world: its settings, and the parts that its rules are in. Parts are shared by all
+/// worlds, and answer by generation.
 class Table {
 public:
+    static constexpr std::size_t prefix_parts_max = 4;
+
     TableId id{};
     BridgeId bridge{};
     std::uint32_t number = 0;
-    const TupleSpace* rules = nullptr;
-    const Program* miss = nullptr; // nullptr: drop as no_match
+    const TupleSpace* tuples = nullptr;
+    std::array<const PrefixPart*, prefix_parts_max> prefixes{};
+    std::uint32_t prefix_parts = 0; // of `prefixes`
+    const Program* miss = nullptr;  // nullptr: drop as no_match
     bool exists = true; // a row names its number, or packets start in it: its number is 0
     bool counters = true;
     bool has_conjunctions = false; // since some commit: lookups take the slower way
@@ -34,7 +41,13 @@ public:
 /// (too_many_conjunctions).
 inline constexpr std::size_t conjunctions_per_table_max = 1'024;
 
-/// What a lookup in a table found for one key, conjunctions resolved; nullptr: a miss.
+/// Writes found[lane] = the program of the best rule that key[lane] matches at generation g,
+/// nullptr where there is none, for each lane in `live`. Parts are asked in the order of the best
+/// rank in each, and for a lane only those that can win. Not for tables with conjunctions.
+void find_rules(
+    const Table& table, const FlowKey* keys, LaneMask live, Generation g, const Program** found
+) noexcept;
+/// For one key, conjunctions resolved.
 const Program* find_rule(const Table& table, const FlowKey& key, Generation g) noexcept;
 
 struct Bucket {

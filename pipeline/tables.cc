@@ -19,9 +19,7 @@ Tables::~Tables() {
     State& s = *state_;
     std::unordered_set<const Rule*> left(s.dead.begin(), s.dead.end());
     for (TableState& table : s.tables)
-        table.rules->for_each([&](const Entry& entry) {
-            left.insert(static_cast<const Program*>(entry.payload)->rule);
-        });
+        table.parts->for_each_rule([&](const Rule& rule) { left.insert(&rule); });
     left.insert(s.termless.begin(), s.termless.end());
     for (const Rule* rule : left)
         delete rule;

@@ -109,6 +109,7 @@ struct TableReport {
     std::uint64_t tuples = 0;
     // Of one lookup, from the rules alone:
     std::uint64_t probes_max = 0;  // hashes
+    std::uint64_t nodes_max = 0;   // of tries
     std::uint64_t entries_max = 0; // rules that have to be compared
     std::uint64_t cache_lines_max = 0;
     std::uint64_t cycles_max = 0;

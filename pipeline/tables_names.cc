@@ -46,7 +46,7 @@ std::optional<TableId> Tables::State::mention_table(BridgeId bridge, std::uint32
     TableState& state = tables.emplace_back();
     state.bridge = bridge;
     state.number = number;
-    state.rules = std::make_unique<TupleSpace>(reclaimer, hash_key, goes_before);
+    state.parts = std::make_unique<TableParts>(tries, reclaimer, hash_key);
     dirty_tables.push_back(id);
     of.table_of.emplace(number, id);
     return id;

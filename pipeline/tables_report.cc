@@ -2,16 +2,19 @@
 #include "pipeline/tables_state.hh"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace weft {
 
 namespace {
 
-/// What one lookup takes at most, in cycles: as measured for a probed bucket, a verified entry, and
-/// a line that has to come from memory (classifier_bench).
-std::uint64_t cycles_of(const TupleSpace::Bound& bound) {
-    constexpr std::uint64_t probe = 20, entry = 20, line = 30;
-    return probe * bound.probes + entry * bound.entries + line * bound.lines;
+/// What one lookup takes at most, in cycles: as measured for a probed bucket, a verified entry, a
+/// node of a trie, and a line that has to come from memory (classifier_bench, lpm_bench).
+std::uint64_t cycles_of(const TableReport& of) {
+    constexpr std::uint64_t probe = 20, entry = 20, node = 10, line = 30;
+    return probe * of.probes_max + entry * of.entries_max + node * of.nodes_max +
+           line * of.cache_lines_max;
 }
 
 } // namespace
@@ -32,23 +35,24 @@ Generation Tables::born(const Rule& rule) const noexcept {
 }
 
 std::vector<TableReport> Tables::report() const {
+    // Tables share the memory of their tries' nodes: each is told its routes' part of it.
+    std::array<std::uint64_t, 2> routes{};
+    for (const TableState& table : state_->tables)
+        for (const bool wide : {false, true})
+            routes[wide] += table.parts->routes(wide);
     std::vector<TableReport> reports;
     for (const TableState& table : state_->tables) {
-        const TupleSpace& rules = *table.rules;
-        const TupleSpace::Bound bound = rules.bound();
-        reports.push_back({
-            .bridge = table.bridge,
-            .number = table.number,
-            .engine = rules.is_linear() ? "linear" : "tuple space",
-            .rows = table.rows,
-            .rules = rules.entries(),
-            .tuples = rules.tuples(),
-            .probes_max = bound.probes,
-            .entries_max = bound.entries,
-            .cache_lines_max = bound.lines,
-            .cycles_max = cycles_of(bound),
-            .memory_bytes = rules.memory_bytes(),
-        });
+        TableReport report = table.parts->report();
+        report.bridge = table.bridge;
+        report.number = table.number;
+        report.rows = table.rows;
+        const std::array<std::uint64_t, 2> nodes = {
+            state_->tries.narrow.used_bytes(), state_->tries.wide.used_bytes()};
+        for (const bool wide : {false, true})
+            if (routes[wide] != 0)
+                report.memory_bytes += nodes[wide] * table.parts->routes(wide) / routes[wide];
+        report.cycles_max = cycles_of(report);
+        reports.push_back(std::move(report));
     }
     return reports;
 }
@@ -61,9 +65,9 @@ std::uint64_t Tables::rules() const noexcept {
 }
 
 std::uint64_t Tables::memory_bytes() const noexcept {
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = state_->tries.narrow.memory_bytes() + state_->tries.wide.memory_bytes();
     for (const TableState& table : state_->tables)
-        bytes += table.rules->memory_bytes() + table.rows * (sizeof(Rule) + sizeof(Program));
+        bytes += table.parts->memory_bytes() + table.rows * (sizeof(Rule) + sizeof(Program));
     return bytes;
 }
 

@@ -6,16 +6,6 @@
 
 namespace weft {
 
-bool goes_before(const Entry& a, const Entry& b) {
-    const auto rule_of = [](const Entry& entry) -> const Rule& {
-        return *static_cast<const Program*>(entry.payload)->rule;
-    };
-    const Rule &first = rule_of(a), &second = rule_of(b);
-    const Mask mask = first.least ? *first.least : a.form->mask();
-    const Mask other = second.least ? *second.least : b.form->mask();
-    return mask == other ? first.match_hash > second.match_hash : greater(mask, other);
-}
-
 void Tables::State::count_words(
     const Program& program, WordMask mask_words, std::uint16_t shapes, int by
 ) {
@@ -88,18 +78,16 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
     rule->shapes = lowered.shapes;
     if (settings.match.terms.size() > 1)
         rule->least = std::make_unique<const Mask>(lowered.least);
-    rule->entries.reserve(lowered.patterns.size());
-    for (const Pattern& pattern : lowered.patterns)
-        rule->entries.push_back(table.rules->insert(
-            pattern, make_rank(settings.priority, lowered.least_bits), s.next(), program.get()
-        ));
+    program->rank = make_rank(settings.priority, lowered.least_bits);
     s.count_words(*program, rule->words, rule->shapes, +1);
     rule->program = std::move(program);
-    s.rules += rule->entries.size();
+    table.parts->insert(*rule, lowered, s.next());
+    s.note_parts(settings.table);
+    s.rules += rule->terms();
     s.touch(settings.table);
     if (++table.rows == 1) // its view says whether it exists
         s.dirty_tables.push_back(settings.table);
-    if (rule->entries.empty())
+    if (rule->terms() == 0)
         s.termless.insert(rule.get());
     return rule.release();
 }
@@ -121,8 +109,7 @@ Result<Rule*> Tables::replace_rule(Rule* old, const RuleSettings& settings) {
 void Tables::erase_rule(Rule* rule) {
     State& s = *state_;
     TableState& table = s.tables[index(rule->table)];
-    for (Entry* entry : rule->entries)
-        table.rules->expire(*entry, s.next());
+    table.parts->expire(*rule, s.next());
     s.count_words(*rule->program, rule->words, rule->shapes, -1);
     for (const ConjunctionClause& clause : rule->program->conjunctions())
         if (--table.conjunctions[clause.id] == 0)
@@ -131,15 +118,14 @@ void Tables::erase_rule(Rule* rule) {
         s.dirty_tables.push_back(rule->table);
     if (--table.rows == 0)
         s.dirty_tables.push_back(rule->table);
-    s.rules -= rule->entries.size();
+    s.rules -= rule->terms();
     s.dead.push_back(rule);
 }
 
 /// Nobody sees the rule any more: out of the tables now, its memory after another grace period.
 void Tables::State::bury(Rule* rule) {
     TableState& table = tables[index(rule->table)];
-    for (Entry* entry : rule->entries)
-        table.rules->remove(*entry);
+    table.parts->remove(*rule);
     touch(rule->table);
     termless.erase(rule);
     reclaimer.retire([this, rule] {

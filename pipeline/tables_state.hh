@@ -4,12 +4,14 @@
 #pragma once
 
 #include "base/reclaim.hh"
+#include "classifier/prefix_part.hh"
 #include "classifier/tuple_space.hh"
 #include "pipeline/paged_array.hh"
 #include "pipeline/program.hh"
 #include "pipeline/rule.hh"
 #include "pipeline/rule_counters.hh"
 #include "pipeline/table.hh"
+#include "pipeline/table_parts.hh"
 #include "pipeline/tables.hh"
 #include "pipeline/world.hh"
 
@@ -28,19 +30,17 @@
 
 namespace weft {
 
-/// Equal priority and equally many bits: the greater mask, then the match, whatever came first.
-bool goes_before(const Entry& a, const Entry& b);
-
 struct TableState {
     BridgeId bridge{};
     std::uint32_t number = 0;
-    std::unique_ptr<TupleSpace> rules;
+    std::unique_ptr<TableParts> parts;
     std::uint64_t rows = 0;
     std::map<std::uint32_t, std::uint64_t> conjunctions; // id: clauses that name it
     std::optional<TableSettings> settings;
     bool dirty = true;
     bool touched = false; // in State::touched
     bool untidy = false;  // in State::untidy
+    bool parted = false;  // in State::parted
 };
 
 struct PortState {
@@ -73,6 +73,7 @@ struct Tables::State final : Names {
         : limits{of},
           reclaimer{to},
           hash_key{key},
+          tries{to},
           table_views{to},
           group_views{to},
           meter_views{to},
@@ -116,6 +117,8 @@ struct Tables::State final : Names {
     const Actions* miss_of(const TableState& table) const;
     void refresh_views();
     void touch(TableId id);
+    void note_parts(TableId id);
+    void apply_parts();
     Depth depth() const;
 
     Generation next() const noexcept { return generation + 1; }
@@ -126,6 +129,7 @@ struct Tables::State final : Names {
     Generation generation = 0;
     std::uint64_t rules = 0;
 
+    Tries tries;
     std::vector<PortState> ports;
     std::deque<TableState> tables; // compiling actions mentions more of them while one is at hand
     std::uint32_t groups = 0;
@@ -135,6 +139,7 @@ struct Tables::State final : Names {
     std::vector<TableId> dirty_tables;
     std::vector<TableId> touched; // whose rules have changed since somebody looked for plans
     std::vector<TableId> untidy;  // whose hashes have work left
+    std::vector<TableId> parted;  // that have or get parts beside their tuple space
     std::vector<BridgeId> dirty_bridges;
 
     PagedArrayWriter<Table> table_views;

@@ -25,21 +25,21 @@ std::optional<PlanJob> Tables::next_plan() {
         TableState& table = s.tables[index(id)];
         s.touched.pop_back();
         table.touched = false;
-        if (table.rules->is_linear())
+        if (table.parts->tuples().is_linear() && !table.parts->is_moving())
             continue;
         if (!std::exchange(table.untidy, true))
             s.untidy.push_back(id);
-        if (table.rules->wants_plan())
-            return PlanJob{id, table.rules->sample(plan_items, s.generation)};
+        if (table.parts->tuples().wants_plan())
+            return PlanJob{id, table.parts->tuples().sample(plan_items, s.generation)};
     }
     return std::nullopt;
 }
 
 void Tables::adopt(TableId id, const TuplePlan& plan) {
     TableState& table = state_->tables[index(id)];
-    if (table.rules->is_linear() || table.rules->is_moving())
+    if (table.parts->tuples().is_linear() || table.parts->tuples().is_moving())
         return; // it has become another table meanwhile
-    table.rules->adopt(plan);
+    table.parts->tuples().adopt(plan);
     if (!std::exchange(table.untidy, true))
         state_->untidy.push_back(id);
 }
@@ -49,14 +49,16 @@ Tables::Tidied Tables::tidy(std::size_t buckets) {
     Tidied all = Tidied::all;
     std::erase_if(s.untidy, [&](TableId id) {
         TableState& table = s.tables[index(id)];
-        const bool more = table.rules->move_some(buckets);
-        const bool waits = table.rules->is_moving();
+        const bool more =
+            table.parts->tuples().move_some(buckets) | table.parts->move_some(buckets, s.next());
+        s.note_parts(id);
+        const bool waits = table.parts->tuples().is_moving() || table.parts->is_moving();
         table.untidy = more || waits;
         if (more)
             all = Tidied::more;
         else if (waits && all == Tidied::all)
             all = Tidied::waits;
-        if (!table.untidy && table.rules->wants_plan()) {
+        if (!table.untidy && table.parts->tuples().wants_plan()) {
             s.touch(id); // it grew while its rules moved, or while its plan was made
             all = Tidied::more;
         }

@@ -25,6 +25,37 @@ const Actions* Tables::State::miss_of(const TableState& table) const {
     return standalone && table.number == 0 && table.rows == 0 ? &normal : nullptr;
 }
 
+/// A table whose rules are routes, or become some with this change, has work to do at the commit.
+void Tables::State::note_parts(TableId id) {
+    TableState& table = tables[index(id)];
+    if (!table.parted && table.parts->has_changes()) {
+        table.parted = true;
+        parted.push_back(id);
+    }
+}
+
+/// What came to and left the tries since the last commit, as new roots of the next generation.
+void Tables::State::apply_parts() {
+    std::vector<TableParts*> changed;
+    std::erase_if(parted, [&](TableId id) {
+        TableState& table = tables[index(id)];
+        if (table.parts->has_changes()) {
+            table.parts->apply(next());
+            changed.push_back(table.parts.get());
+        }
+        if (table.parts->parts_changed())
+            dirty_tables.push_back(id);
+        table.parted = table.parts->has_parts();
+        return !table.parted;
+    });
+    if (changed.empty())
+        return;
+    tries.narrow.commit();
+    tries.wide.commit();
+    for (TableParts* parts : changed)
+        parts->publish(next());
+}
+
 void Tables::State::refresh_views() {
     for (std::size_t i = 0; i < dirty_tables.size(); ++i) { // a miss may mention more
         const TableId id = dirty_tables[i];
@@ -33,7 +64,7 @@ void Tables::State::refresh_views() {
         view->id = id;
         view->bridge = state.bridge;
         view->number = state.number;
-        view->rules = state.rules.get();
+        state.parts->list_parts(*view);
         view->has_conjunctions = !state.conjunctions.empty();
         view->exists = state.number == 0 || state.rows != 0 || state.settings;
         if (state.settings)
@@ -79,6 +110,7 @@ Depth Tables::State::depth() const {
 
 const World& Tables::commit() {
     State& s = *state_;
+    s.apply_parts();
     s.refresh_views();
     ++s.generation;
     auto world = std::make_unique<World>();

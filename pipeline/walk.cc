@@ -43,12 +43,18 @@ void Walk<traced>::lookup(const Table* table, LaneMask here, const Program** fou
                 table == nullptr ? nullptr : find_rule(*table, burst_.key[lane], now_.generation);
         return;
     }
-    const Entry* best[burst_max];
-    table->rules->lookup(burst_.key.data(), here, now_.generation, best);
-    for (const std::size_t lane : Lanes{here}) {
-        found[lane] =
-            best[lane] == nullptr ? nullptr : static_cast<const Program*>(best[lane]->payload);
-        __builtin_prefetch(found[lane]);
+    if (table->prefix_parts != 0) {
+        find_rules(*table, burst_.key.data(), here, now_.generation, found);
+        for (const std::size_t lane : Lanes{here})
+            __builtin_prefetch(found[lane]);
+    } else {
+        const Entry* best[burst_max];
+        table->tuples->lookup(burst_.key.data(), here, now_.generation, best);
+        for (const std::size_t lane : Lanes{here}) {
+            found[lane] =
+                best[lane] == nullptr ? nullptr : static_cast<const Program*>(best[lane]->payload);
+            __builtin_prefetch(found[lane]);
+        }
     }
     if constexpr (!traced)
         for (const std::size_t lane : Lanes{here})

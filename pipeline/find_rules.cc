@@ -1,0 +1,93 @@
+// Lookups in tables of several parts.
+#include "pipeline/table.hh"
+#include "pipeline/table_parts.hh"
+
+namespace weft {
+
+namespace {
+
+const Program* program_of(const void* payload) noexcept {
+    return static_cast<const Program*>(payload);
+}
+
+bool goes_first(const Program& a, const Program& b) noexcept {
+    return a.rank != b.rank ? a.rank > b.rank : goes_before(*a.rule, *b.rule);
+}
+
+/// One part's turn: no rule in it ranks outside of [worst, best].
+struct Turn {
+    Rank best = 0;
+    Rank worst = 0;
+    const PrefixPart* prefixes = nullptr; // nullptr: the tuple space
+};
+
+struct Turns {
+    std::array<Turn, Table::prefix_parts_max + 1> turn;
+    std::size_t count = 0;
+
+    void add(const Turn& one) noexcept {
+        std::size_t at = count++;
+        for (; at != 0 && turn[at - 1].best < one.best; --at)
+            turn[at] = turn[at - 1];
+        turn[at] = one;
+    }
+};
+
+LaneMask
+ask(const Table& table,
+    const PrefixPart* prefixes,
+    const FlowKey* keys,
+    LaneMask live,
+    Generation g,
+    const void** payload) noexcept {
+    if (prefixes != nullptr)
+        return prefixes->lookup(keys, live, g, payload);
+    std::array<const Entry*, burst_max> best;
+    table.tuples->lookup(keys, live, g, best.data());
+    LaneMask hit = 0;
+    for (const std::size_t lane : Lanes{live})
+        if (best[lane] != nullptr) {
+            payload[lane] = best[lane]->payload;
+            hit |= lane_bit(lane);
+        }
+    return hit;
+}
+
+} // namespace
+
+void find_rules(
+    const Table& table, const FlowKey* keys, LaneMask live, Generation g, const Program** found
+) noexcept {
+    Turns turns;
+    for (std::uint32_t i = 0; i < table.prefix_parts; ++i) {
+        const PrefixPart& part = *table.prefixes[i];
+        turns.add({part.ranks.best(), part.ranks.worst(), &part});
+    }
+    if (const auto best = table.tuples->best_rank())
+        turns.add({*best, 0, nullptr});
+    for (const std::size_t lane : Lanes{live})
+        found[lane] = nullptr;
+    std::array<const void*, burst_max> payload;
+    LaneMask open = live, hit = 0;
+    Rank floor = ~Rank{0}; // nothing that was found ranks below
+    for (const Turn& turn : std::span{turns.turn}.first(turns.count)) {
+        if (floor > turn.best)
+            open &= ~hit; // from here on nothing can win
+        else
+            for (const std::size_t lane : Lanes{open & hit})
+                if (found[lane]->rank > turn.best)
+                    open &= ~lane_bit(lane);
+        if (open == 0)
+            return;
+        const LaneMask more = ask(table, turn.prefixes, keys, open, g, payload.data());
+        for (const std::size_t lane : Lanes{more & ~hit})
+            found[lane] = program_of(payload[lane]);
+        for (const std::size_t lane : Lanes{more & hit})
+            if (goes_first(*program_of(payload[lane]), *found[lane]))
+                found[lane] = program_of(payload[lane]);
+        hit |= more;
+        floor = std::min(floor, turn.worst);
+    }
+}
+
+} // namespace weft
