@@ -242,7 +242,7 @@ TEST(RoutesOracle, packets_take_the_longest_prefix_or_what_ranks_above_it_at_eve
         ASSERT_FALSE(difference) << "seed " << seed << ": " << *difference;
         tally.add(router.pair().tally());
         router.erase_all();
-        EXPECT_EQ(router.report().engine, "linear") << "seed " << seed;
+        EXPECT_FALSE(router.report().engine.starts_with("lpm")) << "seed " << seed;
         EXPECT_EQ(router.report().rules, 0u) << "seed " << seed;
     }
     std::cout << with_part << " rounds with a part, " << without << " without, " << alone
