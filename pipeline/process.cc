@@ -54,7 +54,7 @@ void run_tables(Walk<traced>& walk, LaneMask active) noexcept {
 }
 
 /// All lanes stand at the bridge's first table. What a hit does there is often all that there is to
-/// do: send, or drop. Such lanes need no machine. Returns the lanes that go on.
+/// do: send. Such lanes need no machine. Returns the lanes that go on.
 template <bool traced>
 LaneMask run_first_table(Burst& burst, const World& now, Walk<traced>& walk) noexcept {
     const TableId id = now.bridges.find(index(burst.bridge))->first_table;
@@ -64,7 +64,7 @@ LaneMask run_first_table(Burst& burst, const World& now, Walk<traced>& walk) noe
     LaneMask rest = burst.live;
     if constexpr (!traced)
         if (table != nullptr)
-            rest &= ~walk.end_plain(*table, rest, found);
+            rest &= ~walk.end_at_once(*table, rest, found);
     LaneMask active = 0;
     for (const std::size_t lane : Lanes{rest}) {
         walk.begin(lane, id);

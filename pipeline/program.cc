@@ -1,40 +1,65 @@
 #include "pipeline/program.hh"
 
-#include "base/check.hh"
+#include "base/hash.hh"
 
-#include <cstdlib>
-#include <new>
+#include <algorithm>
+#include <span>
+#include <utility>
 
 namespace weft {
 
-Program* Program::make(const std::vector<Op>& ops, Details details) {
-    check(!ops.empty() && ops.back().kind == Op::Kind::end);
-    const std::size_t size = offsetof(Program, op) + ops.size() * sizeof(Op);
-    void* memory =
-        std::aligned_alloc(cache_line, (size + cache_line - 1) / cache_line * cache_line);
-    check(memory != nullptr);
-    auto* program = new (memory) Program;
-    program->op_count = static_cast<std::uint32_t>(ops.size());
-    program->conjunctive = !details.conjunctions.empty();
-    if (program->conjunctive || !details.punts.empty() || !details.unsupported.empty())
-        program->details = new Details{std::move(details)};
-    if (ops.size() == 2 && ops[0].kind == Op::Kind::output_port && ops[0].a == 0)
-        program->only = Only::output;
-    else if (ops[0].kind == Op::Kind::drop)
-        program->only = Only::drop;
-    for (std::size_t i = 0; i < ops.size(); ++i)
-        new (program->op + i) Op{ops[i]};
-    return program;
+std::shared_ptr<const Op[]> OpLists::share(const std::vector<Op>& ops) {
+    WordHash hash{ops.size()};
+    for (const Op& op : ops) {
+        hash.add(
+            std::uint64_t{op.arg} << 32 | std::uint64_t{op.needs} << 16 |
+            static_cast<std::uint64_t>(op.kind)
+        );
+        hash.add(op.a);
+        hash.add(op.b);
+    }
+    const auto [first, last] = lists_.equal_range(hash.value());
+    for (auto at = first; at != last; ++at)
+        if (auto known = at->second.ops.lock(); known != nullptr &&
+                                                at->second.count == ops.size() &&
+                                                std::equal(ops.begin(), ops.end(), known.get()))
+            return known;
+    if (lists_.size() >= sweep_at_)
+        forget_dead();
+    auto made = std::make_shared<Op[]>(ops.size());
+    std::copy(ops.begin(), ops.end(), made.get());
+    lists_.emplace(hash.value(), List{made, ops.size()});
+    return made;
 }
 
-void Program::destroy(const Program* program) noexcept {
-    if (program == nullptr)
-        return;
-    delete program->details;
-    std::free(const_cast<Program*>(program));
+/// Whenever there are twice as many as were alive the last time.
+void OpLists::forget_dead() {
+    std::erase_if(lists_, [](const auto& list) { return list.second.ops.expired(); });
+    sweep_at_ = 2 * lists_.size() + 64;
 }
 
 namespace {
+
+/// How the operations can be run, with the port and whether they decrement.
+void choose_way(const std::vector<Op>& ops, Program& program) {
+    if (ops[0].kind == Op::Kind::drop)
+        program.way = Program::Way::drop;
+    const std::size_t edits = ops.size() - std::min<std::size_t>(ops.size(), 2);
+    if (ops.size() < 2 || ops[edits].kind != Op::Kind::output_port || ops[edits].a != 0)
+        return;
+    bool decrements = false;
+    for (const Op& op : std::span{ops}.first(edits)) {
+        const bool decrements_once = op.kind == Op::Kind::dec_ttl && !decrements;
+        const bool sets_mac =
+            op.kind == Op::Kind::set && op.needs == 0 && (op.arg == 1 || op.arg == 2);
+        if (!decrements_once && !sets_mac)
+            return;
+        decrements = decrements || decrements_once;
+    }
+    program.way = edits == 0 ? Program::Way::send : Program::Way::edit_and_send;
+    program.decrements_ttl = decrements;
+    program.port = static_cast<PortId>(ops[edits].arg);
+}
 
 /// Where a slice lies if it stays within one word of the key.
 struct InWord {
@@ -66,8 +91,13 @@ public:
         emit({.kind = Op::Kind::end});
     }
 
-    ProgramPtr finish() {
-        ProgramPtr program{Program::make(ops_, std::move(details_))};
+    ProgramPtr finish(OpLists& lists) {
+        auto program = std::make_unique<Program>();
+        program->op = lists.share(ops_);
+        program->conjunctive = !details_.conjunctions.empty();
+        if (program->conjunctive || !details_.punts.empty() || !details_.unsupported.empty())
+            program->details = new Program::Details{std::move(details_)};
+        choose_way(ops_, *program);
         program->words = words_;
         program->shapes = shapes_;
         return program;
@@ -295,11 +325,12 @@ private:
 
 } // namespace
 
-ProgramPtr
-compile_actions(BridgeId bridge, const Actions& actions, std::uint64_t cookie, Names& names) {
+ProgramPtr compile_actions(
+    BridgeId bridge, const Actions& actions, std::uint64_t cookie, Names& names, OpLists& lists
+) {
     Compiler compiler{bridge, cookie, names};
     compiler.list(actions);
-    return compiler.finish();
+    return compiler.finish(lists);
 }
 
 } // namespace weft

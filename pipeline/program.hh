@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace weft {
@@ -49,6 +50,7 @@ struct Op {
     std::uint32_t arg = 0;
     std::uint64_t a = 0;
     std::uint64_t b = 0;
+    friend bool operator==(const Op&, const Op&) = default;
 };
 static_assert(sizeof(Op) == 24);
 
@@ -89,38 +91,61 @@ struct ConjunctionClause {
     std::uint8_t count;
 };
 
-/// Immutable once published; the operations lie behind the header, the first of them in its cache
-/// line.
+/// Lists of operations, each once: thousands of rules say the same, and what many packets run stays
+/// in the cache. The writer's; lists live as long as a program has them.
+class OpLists {
+public:
+    std::shared_ptr<const Op[]> share(const std::vector<Op>& ops);
+
+private:
+    struct List {
+        std::weak_ptr<const Op[]> ops;
+        std::size_t count;
+    };
+    void forget_dead();
+
+    std::unordered_multimap<std::uint64_t, List> lists_; // by hash
+    std::size_t sweep_at_ = 64;
+};
+
+/// Immutable once published. One line; the operations lie apart.
 struct alignas(cache_line) Program {
     struct Details { // what few programs have
         std::vector<std::unique_ptr<PuntSpec>> punts;
         std::vector<std::string> unsupported; // first words of actions
         std::vector<ConjunctionClause> conjunctions;
     };
+    /// What a lane needs to run it.
+    enum class Way : std::uint8_t {
+        walk,
+        send,          // nothing: all that it does is sending the whole packet on `port`
+        drop,          // nothing: that is all that it does
+        edit_and_send, // as `send`, after writing MACs (set, words 1 and 2) and dec_ttl, at most
+                       // once
+    };
 
     const Rule* rule = nullptr;       // nullptr: a table's miss, a bucket, a packet-out
     const Details* details = nullptr; // nullptr: none of them
     Rank rank = 0;
-    WordMask words = 0; // of the key, read or written
+    std::shared_ptr<const Op[]> op; // the last one is `end`
+    WordMask words = 0;             // of the key, read or written
     CounterId counter = CounterId::none;
-    std::uint16_t shapes = 0; // asked for
-    std::uint32_t op_count = 0;
-    bool conjunctive = false; // its rule only contributes clauses
-    enum class Only : std::uint8_t { neither, output, drop };
-    Only only =
-        Only::neither; // all that it does: send the whole packet on one port (op[0]), or drop it
-    Op op[1];          // and as many more as op_count says
+    PortId port = PortId::none; // of Way::send and Way::edit_and_send
+    std::uint16_t shapes = 0;   // asked for
+    Way way = Way::walk;
+    bool decrements_ttl = false; // of Way::edit_and_send
+    bool conjunctive = false;    // its rule only contributes clauses
 
-    static Program* make(const std::vector<Op>& ops, Details details);
+    Program() = default;
+    ~Program() { delete details; }
+    Program(const Program&) = delete;
+    Program& operator=(const Program&) = delete;
     std::span<const ConjunctionClause> conjunctions() const noexcept {
         return details == nullptr ? std::span<const ConjunctionClause>{} : details->conjunctions;
     }
-    static void destroy(const Program* program) noexcept;
-    struct Deleter {
-        void operator()(const Program* program) const noexcept { destroy(program); }
-    };
 };
-using ProgramPtr = std::unique_ptr<Program, Program::Deleter>;
+static_assert(sizeof(Program) == cache_line);
+using ProgramPtr = std::unique_ptr<Program>;
 
 /// How a compiler resolves names; Tables is one.
 class Names {
@@ -134,7 +159,8 @@ public:
 };
 
 /// Never fails: what this build does not do becomes Op::Kind::unsupported.
-ProgramPtr
-compile_actions(BridgeId bridge, const Actions& actions, std::uint64_t cookie, Names& names);
+ProgramPtr compile_actions(
+    BridgeId bridge, const Actions& actions, std::uint64_t cookie, Names& names, OpLists& lists
+);
 
 } // namespace weft

@@ -32,7 +32,7 @@ public:
     bool has_conjunctions = false; // since some commit: lookups take the slower way
 
     Table() = default;
-    ~Table() { Program::destroy(miss); }
+    ~Table() { delete miss; }
     Table(const Table&) = delete;
     Table& operator=(const Table&) = delete;
 };
@@ -64,7 +64,7 @@ struct Group {
     Group() = default;
     ~Group() {
         for (const Bucket& bucket : buckets)
-            Program::destroy(bucket.program);
+            delete bucket.program;
     }
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;

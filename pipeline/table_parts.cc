@@ -512,7 +512,6 @@ TableReport TableParts::report() const {
     };
     if (parts_ == 0)
         return report;
-    report.engine = tuples_.entries() == 0 ? "lpm" : "lpm + " + report.engine;
     for (const auto& [shape, kind] : kinds_) {
         if (kind->part == nullptr)
             continue;
@@ -522,6 +521,8 @@ TableReport TableParts::report() const {
         report.nodes_max += of.nodes;
         report.cache_lines_max += of.lines;
     }
+    const std::string lpm = "lpm (" + std::to_string(report.nodes_max) + " nodes)";
+    report.engine = tuples_.entries() == 0 ? lpm : lpm + " + " + report.engine;
     return report;
 }
 

@@ -115,7 +115,7 @@ void Tables::set_group(BridgeId bridge, GroupId group, const GroupSettings& sett
     view->type = settings.type;
     view->hash_fields = settings.hash_fields;
     for (const BucketSettings& bucket : settings.buckets) {
-        ProgramPtr program = compile_actions(bridge, bucket.actions, 0, s);
+        ProgramPtr program = compile_actions(bridge, bucket.actions, 0, s, s.op_lists);
         s.count_words(*program, 0, 0, +1); // for good: groups are few and their fields with them
         view->buckets.push_back({bucket.weight, bucket.watch_port, program.release()});
     }

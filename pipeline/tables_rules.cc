@@ -46,7 +46,8 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
             "this switch holds at most " + std::to_string(s.limits.rules) + " rules"
         );
     TableState& table = s.tables[index(settings.table)];
-    ProgramPtr program = compile_actions(table.bridge, settings.actions, settings.cookie, s);
+    ProgramPtr program =
+        compile_actions(table.bridge, settings.actions, settings.cookie, s, s.op_lists);
     for (const ConjunctionClause& clause : program->conjunctions())
         if (!table.conjunctions.contains(clause.id) &&
             table.conjunctions.size() >= conjunctions_per_table_max)
@@ -136,8 +137,8 @@ void Tables::State::bury(Rule* rule) {
 }
 
 std::shared_ptr<const Program> Tables::compile(BridgeId bridge, const Actions& actions) {
-    ProgramPtr program = compile_actions(bridge, actions, 0, *state_);
-    return {program.release(), Program::Deleter{}};
+    ProgramPtr program = compile_actions(bridge, actions, 0, *state_, state_->op_lists);
+    return program;
 }
 
 } // namespace weft

@@ -130,6 +130,7 @@ struct Tables::State final : Names {
     std::uint64_t rules = 0;
 
     Tries tries;
+    OpLists op_lists;
     std::vector<PortState> ports;
     std::deque<TableState> tables; // compiling actions mentions more of them while one is at hand
     std::uint32_t groups = 0;

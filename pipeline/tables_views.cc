@@ -70,7 +70,7 @@ void Tables::State::refresh_views() {
         if (state.settings)
             view->counters = state.settings->counters;
         if (const Actions* actions = miss_of(state)) {
-            ProgramPtr miss = compile_actions(state.bridge, *actions, 0, *this);
+            ProgramPtr miss = compile_actions(state.bridge, *actions, 0, *this, op_lists);
             count_words(*miss, 0, 0, +1);
             view->miss = miss.release();
         }

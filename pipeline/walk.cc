@@ -95,7 +95,7 @@ bool Walk<traced>::hit(std::size_t lane, const Table* table, const Program* foun
 template <bool traced>
 bool Walk<traced>::run_program(std::size_t lane, const Program* program) noexcept {
     machines_.lane[lane].program = program;
-    machines_.lane[lane].pc = program->op;
+    machines_.lane[lane].pc = program->op.get();
     return run(lane);
 }
 
@@ -373,7 +373,7 @@ auto Walk<traced>::run_bucket(std::size_t lane, const Group& group, std::size_t 
     frame->next = static_cast<std::uint32_t>(bucket) + 1;
     tell(lane, {.what = StoryStep::What::bucket, .number = static_cast<std::uint32_t>(bucket)});
     at.program = group.buckets[bucket].program;
-    at.pc = at.program->op;
+    at.pc = at.program->op.get();
     return Next::on;
 }
 
