@@ -5,6 +5,7 @@
 #include "classifier/prefix_part.hh"
 #include "classifier/tuple_space.hh"
 #include "pipeline/patterns.hh"
+#include "pipeline/route.hh"
 #include "pipeline/rule.hh"
 #include "pipeline/table.hh"
 
@@ -28,7 +29,7 @@ struct RouteKind {
     enum class Move : std::uint8_t { none, in, out, closing } move = Move::none;
     std::size_t next = 0; // of `waiting`, to be moved in
     /// While rules move in: the priority of each length that they are to have, ascending.
-    std::vector<std::pair<std::uint8_t, std::uint32_t>> wanted;
+    Ladder wanted;
     std::uint64_t rules = 0; // that name this kind, until they are removed
 
     bool is_open() const noexcept { return move == Move::none || move == Move::in; }
@@ -102,7 +103,7 @@ private:
     void move_out(Rule& rule, Generation next);
     void wait(RouteKind& kind, Rule& rule);
     void consider(RouteKind& kind, Generation next);
-    void open(RouteKind& kind, Generation next);
+    void open(RouteKind& kind, Ladder ladder, Generation next);
     void set_move(RouteKind& kind, RouteKind::Move move);
     std::size_t slice(RouteKind& kind, std::size_t rules, Generation next);
     void close_parts(Generation next);
