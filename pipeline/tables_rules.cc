@@ -123,16 +123,19 @@ void Tables::erase_rule(Rule* rule) {
     s.dead.push_back(rule);
 }
 
-/// Nobody sees the rule any more: out of the tables now, its memory after another grace period.
-void Tables::State::bury(Rule* rule) {
-    TableState& table = tables[index(rule->table)];
-    table.parts->remove(*rule);
-    touch(rule->table);
-    termless.erase(rule);
-    reclaimer.retire([this, rule] {
-        if (rule->owns_counter)
-            free_counters.push_back(rule->counter);
-        delete rule;
+/// Nobody sees the rules any more: out of the tables now, their memory after another grace period.
+void Tables::State::bury(std::vector<Rule*> gone) {
+    for (Rule* rule : gone) {
+        tables[index(rule->table)].parts->remove(*rule);
+        touch(rule->table);
+        termless.erase(rule);
+    }
+    reclaimer.retire([this, gone = std::move(gone)] {
+        for (Rule* rule : gone) {
+            if (rule->owns_counter)
+                free_counters.push_back(rule->counter);
+            delete rule;
+        }
     });
 }
 

@@ -127,16 +127,15 @@ const World& Tables::commit() {
     s.world = world.release();
 
     if (!s.dead.empty() || !s.dead_macs.empty())
-        s.reclaimer.retire(
-            [&s, rules = std::exchange(s.dead, {}), macs = std::exchange(s.dead_macs, {})] {
-                for (Rule* rule : rules)
-                    s.bury(rule);
-                for (const auto& [bridge, mac] : macs) {
-                    s.bridges[index(bridge)].macs->remove(*mac.entry);
-                    s.reclaimer.retire([address = mac.address] { delete address; });
-                }
+        s.reclaimer.retire([&s,
+                            rules = std::exchange(s.dead, {}),
+                            macs = std::exchange(s.dead_macs, {})]() mutable {
+            s.bury(std::move(rules));
+            for (const auto& [bridge, mac] : macs) {
+                s.bridges[index(bridge)].macs->remove(*mac.entry);
+                s.reclaimer.retire([address = mac.address] { delete address; });
             }
-        );
+        });
     return *s.world;
 }
 
