@@ -168,7 +168,7 @@ Walk<traced>::end_at_once(const Table& table, LaneMask here, const Program* cons
         burst_.port[lane] = port;
         burst_.why[lane] = Drop::policy;
         ended |= lane_bit(lane);
-        plain |= LaneMask{!drops & !edits} << lane;
+        plain |= LaneMask{!drops && !edits} << lane;
         if (program != counted) {
             count();
             counted = program;

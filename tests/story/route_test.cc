@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace weft::test {
 namespace {
 
@@ -145,7 +147,7 @@ TEST_F(Routes, in_the_first_table_too_a_packet_whose_time_is_over_is_dropped_and
     net.flow(0, 124, "ip4.dst == 10.1.2.0/24", to('2'))
         .flow(0, 108, "ip4.dst == 10.0.0.0/8", to('3'));
     net.flow(0, 164, "ip6.dst == fd00::/64", to('2')).flow(0, 50, "arp", to('4'));
-    for (const std::uint8_t ttl : {1, 0}) {
+    for (const std::uint8_t ttl : std::array<std::uint8_t, 2>{1, 0}) {
         net.from("p1").sends(to4("10.1.2.1", ttl).eth(host)).is_dropped(Drop::ttl_exceeded);
         net.from("p1").sends(to6("fd00::1", ttl).eth(host)).is_dropped(Drop::ttl_exceeded);
     }
