@@ -1,6 +1,7 @@
 #include "control/lowering.hh"
 
 #include "base/check.hh"
+#include "base/hash.hh"
 #include "pipeline/rule.hh"
 
 #include <algorithm>
@@ -301,6 +302,7 @@ void Lowering::lower_group(const Row& row, const Meaning& meaning) {
         const control::Bucket& bucket = group.buckets(i);
         BucketSettings& made = settings.buckets.emplace_back();
         made.weight = bucket.weight();
+        made.identity = stable_hash(bucket.watch_port(), stable_hash(bucket.actions()));
         made.actions = meaning.buckets[static_cast<std::size_t>(i)];
         if (bucket.watch_port().empty())
             continue;

@@ -56,10 +56,18 @@ struct Bucket {
     const Program* program = nullptr;
 };
 
+/// A hash's place in a select group: each slot belongs to one bucket. 16 KiB a group that has more
+/// than one bucket to choose from; a bucket with the share p of the weights has p of the slots,
+/// give or take sqrt(p / group_slots).
+inline constexpr std::size_t group_slots = 8'192;
+
 struct Group {
     GroupType type{};
     std::vector<Bucket> buckets;
     std::vector<FieldId> hash_fields; // empty: symmetric 5-tuple
+    /// select: the bucket of each slot (deal_slots); one slot where only one bucket has a weight,
+    /// none where none has.
+    std::vector<std::uint16_t> slots;
 
     Group() = default;
     ~Group() {
@@ -73,11 +81,21 @@ struct Group {
 /// That a meter is there. What it measures comes with the action that this build does not do yet.
 struct Meter {};
 
+/// Who has which slot of a select group, from the buckets' weights and identities alone: each
+/// bucket throws dart k (0, 1, ...) at time (k + 1) / weight at the slot that the hash of its
+/// identity and k says, and a slot belongs to the bucket whose dart comes first; of equal ones the
+/// lower identity (which an equal one before it makes another) wins. So whatever bucket comes or
+/// goes, or changes its weight, only slots that it has or had change hands. About 100,000 darts,
+/// whatever the number of buckets.
+std::vector<std::uint16_t> deal_slots(const std::vector<BucketSettings>& buckets);
 /// The bucket that a select or fast_failover group takes for this key, the first of an indirect
-/// one; nothing where none is live.
+/// one; nothing where none is live. A select group whose bucket for the key is dead tries up to 8
+/// slots more, then takes the next live one in order; nobody else's flows move.
 std::optional<std::size_t>
 choose_bucket(const Group& group, const FlowKey& key, const World& now) noexcept;
-/// A hash over addresses, protocol and ports that is equal in both directions of a connection.
+/// A hash over what tells connections apart that is equal in both directions: addresses and
+/// protocol of IP packets, ports too where TCP, UDP or SCTP is not in fragments; otherwise Ethernet
+/// addresses.
 std::uint64_t symmetric_hash(const FlowKey& key) noexcept;
 
 /// A learned address: an entry of BridgeView::macs names one.

@@ -119,6 +119,8 @@ void Tables::set_group(BridgeId bridge, GroupId group, const GroupSettings& sett
         s.count_words(*program, 0, 0, +1); // for good: groups are few and their fields with them
         view->buckets.push_back({bucket.weight, bucket.watch_port, program.release()});
     }
+    if (settings.type == GroupType::select)
+        view->slots = deal_slots(settings.buckets);
     WordMask hashed = 0;
     for (const FieldId field : settings.hash_fields)
         hashed |= info(field).words();

@@ -74,6 +74,10 @@ struct BucketSettings {
     std::uint32_t weight = 1;
     Actions actions{};
     PortId watch_port = PortId::none;
+    /// By which a select group knows the bucket when its settings change: buckets keep their share
+    /// of the flows over changes of their place and of other buckets. Of equal ones the places
+    /// among them tell.
+    std::uint64_t identity = 0;
 };
 
 struct GroupSettings {

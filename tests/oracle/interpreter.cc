@@ -1,6 +1,7 @@
 #include "tests/oracle/interpreter.hh"
 
 #include "pipeline/process.hh"
+#include "tests/oracle/naive_group.hh"
 #include "tests/oracle/naive_lookup.hh"
 
 #include <optional>
@@ -55,13 +56,10 @@ constexpr Ended go_on{};
 
 class Interpreter {
 public:
-    Interpreter(
-        const SpecWorld& world, const Links& links, const Asked& asked, const BucketChoice& choose
-    )
+    Interpreter(const SpecWorld& world, const Links& links, const Asked& asked)
         : world_{world},
           links_{links},
-          asked_{asked},
-          choose_{choose} {
+          asked_{asked} {
         state_.bridge = asked.bridge;
         state_.key = asked.key;
         for (const Shape tag : {Shape::vlan, Shape::vlan1})
@@ -158,7 +156,6 @@ private:
     const SpecWorld& world_;
     const Links& links_;
     const Asked& asked_;
-    const BucketChoice& choose_;
     State state_;
     Walk walk_;
     Drop reason_ = Drop::no_output;
@@ -513,14 +510,12 @@ bool Interpreter::act(const action::Group& action) {
             run.push_back(i);
     } else if (group.type == GroupType::select) {
         std::vector<bool> live;
-        bool any = false;
-        for (const BucketSettings& bucket : group.buckets) {
-            live.push_back(bucket.weight != 0 && is_live(bucket));
-            any = any || live.back();
-        }
-        if (!any)
+        for (const BucketSettings& bucket : group.buckets)
+            live.push_back(is_live(bucket));
+        const auto chosen = select_bucket(group, state_.key, live);
+        if (!chosen)
             return refuse(PortId::none, Drop::group_no_bucket);
-        run.push_back(choose_(walk_.steps.size(), live));
+        run.push_back(*chosen);
     } else if (const auto first = first_live(group)) {
         run.push_back(*first);
     } else {
@@ -538,10 +533,8 @@ bool Interpreter::act(const action::Group& action) {
 
 } // namespace
 
-Walk interpret(
-    const SpecWorld& world, const Links& links, const Asked& asked, const BucketChoice& choose
-) {
-    return Interpreter{world, links, asked, choose}.run();
+Walk interpret(const SpecWorld& world, const Links& links, const Asked& asked) {
+    return Interpreter{world, links, asked}.run();
 }
 
 } // namespace weft::oracle

@@ -8,7 +8,6 @@
 #include "tests/oracle/spec.hh"
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 namespace weft::oracle {
@@ -61,8 +60,7 @@ struct Walk {
     std::vector<Step> steps;
     std::vector<Outcome> effects; // in order; a walk without any has one drop for the last reason
     std::vector<const SpecRule*> hits;
-    FlowKey key;          // at the end
-    bool guessed = false; // whoever asked could not tell some choice of a bucket
+    FlowKey key; // at the end
 };
 
 struct Asked {
@@ -73,13 +71,6 @@ struct Asked {
     const Actions* first = nullptr; // packet-out: instead of table 0
 };
 
-/// Which of a select group's buckets this packet takes; `live` says which may be taken, at least
-/// one of them. The choice is a hash that the specification leaves open, as long as it depends on
-/// the packet alone. `told` is the number of steps so far.
-using BucketChoice = std::function<std::size_t(std::size_t told, const std::vector<bool>& live)>;
-
-Walk interpret(
-    const SpecWorld& world, const Links& links, const Asked& asked, const BucketChoice& choose
-);
+Walk interpret(const SpecWorld& world, const Links& links, const Asked& asked);
 
 } // namespace weft::oracle

@@ -285,24 +285,11 @@ std::optional<std::string> Pair::ask(const Question& question, std::size_t which
                    ? std::nullopt
                    : std::optional<std::string>{"a packet that parse refused went on"};
 
-    // The engine's choice of a bucket is taken over where it was free to choose; a step that is
-    // none shows as a difference. Behind the end of a full story nobody knows it.
-    bool guessed = false;
-    const BucketChoice choose = [&](std::size_t told, const std::vector<bool>& live) {
-        const std::size_t first =
-            static_cast<std::size_t>(std::find(live.begin(), live.end(), true) - live.begin());
-        guessed = guessed || told + 1 >= Story::steps_max;
-        if (told + 1 >= story_->count || story_->step[told + 1].what != StoryStep::What::bucket)
-            return first;
-        const std::size_t chosen = story_->step[told + 1].number;
-        return chosen < live.size() && live[chosen] ? chosen : first;
-    };
-    Walk wanted = interpret(*held.spec, links_, asked, choose);
-    wanted.guessed = guessed;
+    Walk wanted = interpret(*held.spec, links_, asked);
     auto difference = compare_steps(wanted);
-    if (!difference && !guessed)
+    if (!difference)
         difference = compare_effects(wanted, asked, question.bytes, 0);
-    if (!difference && !guessed) {
+    if (!difference) {
         const Depth depth = depth_of(question, held);
         for (std::size_t word = 0; word < key_words && !difference; ++word) {
             const bool filled =
@@ -348,9 +335,6 @@ std::optional<std::string> Pair::ask_burst(std::span<const Question> questions, 
     all_counted_ = all_counted_ && !effects_full();
     for (std::size_t lane = 0; lane < questions.size(); ++lane) {
         if (parsed[lane] != Drop::none)
-            continue;
-        all_counted_ = all_counted_ && !walks[lane].guessed;
-        if (walks[lane].guessed)
             continue;
         for (const SpecRule* hit : walks[lane].hits) {
             ++counted_[hit->row].packets;

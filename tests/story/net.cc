@@ -1,6 +1,7 @@
 #include "tests/story/net.hh"
 
 #include "base/check.hh"
+#include "base/hash.hh"
 #include "control/language/language.hh"
 #include "pipeline/rewrite.hh"
 #include "pipeline/world.hh"
@@ -58,6 +59,11 @@ Outcome& Outcome::leaves_at(std::string_view port, const PacketSpec& as) {
     else
         sent_.erase(at);
     return *this;
+}
+
+std::string Outcome::port() const {
+    EXPECT_EQ(sent_.size(), 1u);
+    return sent_.empty() ? std::string{} : sent_[0].port;
 }
 
 Outcome& Outcome::is_dropped(Drop reason) {
@@ -182,7 +188,9 @@ Net& Net::group(
 ) {
     GroupSettings settings{.type = type, .buckets = {}, .hash_fields = std::move(hash)};
     for (const auto& [weight, actions] : buckets)
-        settings.buckets.push_back({.weight = weight, .actions = actions_of(actions)});
+        settings.buckets.push_back(
+            {.weight = weight, .actions = actions_of(actions), .identity = stable_hash(actions)}
+        );
     tables_->set_group(BridgeId::main, tables_->group_id(BridgeId::main, number).value(), settings);
     changed_ = true;
     return *this;

@@ -32,6 +32,8 @@ public:
     Outcome& leaves_at(std::string_view port);
     /// It leaves there as this packet.
     Outcome& leaves_at(std::string_view port, const PacketSpec& as);
+    /// Of a packet that left at one port: which.
+    std::string port() const;
     Outcome& is_dropped(Drop reason);
     Outcome& is_punted(std::uint8_t reason = 1);
 
@@ -73,6 +75,7 @@ public:
     );
     Net& miss(std::uint32_t table, std::string_view actions);
     Net& meter(std::uint32_t number);
+    /// Buckets (weight, actions) are known by their actions.
     Net& group(
         std::uint32_t number,
         GroupType type,
