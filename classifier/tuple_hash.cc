@@ -29,21 +29,35 @@ TupleHash::Array::~Array() {
 
 void TupleHash::Array::put(const Entry& entry, std::uint64_t hash) {
     const std::uint64_t slot = tuple_slot::make(entry, hash, bands);
-    Bucket* bucket = &home(hash);
-    for (;;) {
-        for (auto& at : bucket->slots())
-            if (at.load(std::memory_order_relaxed) == 0) {
+    Worst here; // what a key of this hash costs from now on
+    bool placed = false;
+    for (Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow()) {
+        for (std::size_t i = 0; !placed && i < slots_per_bucket; ++i)
+            if (auto& at = bucket->slots()[i]; at.load(std::memory_order_relaxed) == 0) {
                 at.store(slot, std::memory_order_release);
-                return;
+                placed = true;
             }
-        if (bucket->overflow() == nullptr) {
+        if (!placed && bucket->overflow() == nullptr) {
             Bucket* const next = more.emplace_back(std::make_unique<Bucket>()).get();
             next->word[0].store(slot, std::memory_order_relaxed);
             bucket->set_overflow(next);
-            return;
+            placed = true;
         }
-        bucket = bucket->overflow();
+        ++here.lines;
+        here.candidates += static_cast<std::uint64_t>(std::popcount(bucket->candidates(hash, 0)));
     }
+    worst.lines = std::max(worst.lines, here.lines);
+    worst.candidates = std::max(worst.candidates, here.candidates);
+}
+
+TupleHash::Worst TupleHash::Array::cost(std::uint64_t hash) const noexcept {
+    Worst here;
+    for (const Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow()) {
+        ++here.lines;
+        for (const std::size_t i : Lanes{bucket->candidates(hash, 0)})
+            here.candidates += bucket->slots()[i].load(std::memory_order_relaxed) != 0;
+    }
+    return here;
 }
 
 bool TupleHash::Array::clear(const Entry& entry, std::uint64_t hash) noexcept {
@@ -185,7 +199,7 @@ void TupleHash::entries_of(std::size_t at, std::vector<const Entry*>& into) cons
 
 TupleHash::Worst TupleHash::worst() const {
     Worst worst;
-    const Array& array = *array_.load(std::memory_order_relaxed);
+    Array& array = *array_.load(std::memory_order_relaxed);
     std::vector<std::uint64_t> signatures;
     for (std::size_t i = 0; i <= array.bucket_mask; ++i) {
         std::uint64_t lines = 0;
@@ -205,7 +219,16 @@ TupleHash::Worst TupleHash::worst() const {
         }
         worst.lines = std::max(worst.lines, lines);
     }
+    array.worst = worst;
     return worst;
+}
+
+TupleHash::Worst TupleHash::cost(const FlowKey& key) const noexcept {
+    return array_.load(std::memory_order_acquire)->cost(hash(key));
+}
+
+TupleHash::Worst TupleHash::worst_at_most() const noexcept {
+    return array_.load(std::memory_order_relaxed)->worst;
 }
 
 std::uint64_t TupleHash::memory_bytes() const noexcept {

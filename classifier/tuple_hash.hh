@@ -100,6 +100,10 @@ public:
         std::uint64_t candidates = 0;
     };
     Worst worst() const;
+    /// The same for one key.
+    Worst cost(const FlowKey& key) const noexcept;
+    /// worst(), or what it was at some time since it was last asked or the array was made: at once.
+    Worst worst_at_most() const noexcept;
     std::uint64_t memory_bytes() const noexcept;
 
 private:

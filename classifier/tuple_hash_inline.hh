@@ -86,6 +86,7 @@ struct TupleHash::Array {
     Bands bands;
     Bucket* buckets;
     std::vector<std::unique_ptr<Bucket>> more; // that others overflow into
+    Worst worst;                               // or more: entries that left are not forgotten
 
     Array(std::size_t count, const Bands& bands);
     ~Array();
@@ -93,6 +94,7 @@ struct TupleHash::Array {
     Bucket& home(std::uint64_t hash) const noexcept { return buckets[hash >> 6 & bucket_mask]; }
     void put(const Entry& entry, std::uint64_t hash);
     bool clear(const Entry& entry, std::uint64_t hash) noexcept;
+    Worst cost(std::uint64_t hash) const noexcept; // of a key with that hash
 };
 
 inline std::uint64_t TupleHash::hash(const FlowKey& key) const noexcept {

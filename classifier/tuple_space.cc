@@ -336,16 +336,48 @@ void TupleSpace::for_each(const std::function<void(const Entry&)>& visit) const 
 }
 
 TupleSpace::Bound TupleSpace::bound() const {
+    return bound_of([](const TupleHash& hash) { return hash.worst(); });
+}
+
+TupleSpace::Bound TupleSpace::bound_at_most() const {
+    return bound_of([](const TupleHash& hash) { return hash.worst_at_most(); });
+}
+
+TupleSpace::Bound TupleSpace::bound_of(TupleHash::Worst (*worst_of)(const TupleHash&)) const {
     Bound bound{.probes = 0, .lines = linear_.size(), .entries = linear_.size()};
     for (const auto& tuple : tuples_) {
         if (tuple->hash.entries() == 0)
             continue;
-        const TupleHash::Worst worst = tuple->hash.worst();
+        const TupleHash::Worst worst = worst_of(tuple->hash);
         ++bound.probes;
         bound.lines += worst.lines + worst.candidates;
         bound.entries += worst.candidates;
     }
     return bound;
+}
+
+TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexcept {
+    const Parts& parts = *parts_.load(std::memory_order_acquire);
+    Bound cost;
+    const Entry* best = nullptr;
+    for (std::size_t i = 0; i < parts.entries.size() && best == nullptr; ++i) {
+        ++cost.lines;
+        ++cost.entries;
+        if (parts.entries[i]->visible(g) && parts.entries[i]->matches(key))
+            best = parts.entries[i];
+    }
+    for (const Slot& slot : parts.slots()) {
+        if (best != nullptr && best->rank > slot.best_rank.load(std::memory_order_relaxed))
+            break;
+        const TupleHash::Worst here = slot.tuple->hash.cost(key);
+        ++cost.probes;
+        cost.lines += here.lines + here.candidates;
+        cost.entries += here.candidates;
+        const Entry* const found = choose(*slot.tuple, key, g);
+        if (found != nullptr && (best == nullptr || goes_first(*found, *best)))
+            best = found;
+    }
+    return cost;
 }
 
 std::uint64_t TupleSpace::memory_bytes() const noexcept {

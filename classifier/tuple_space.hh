@@ -121,6 +121,11 @@ public:
         std::uint64_t entries = 0; // that have to be verified
     };
     Bound bound() const;
+    /// The same, or what it was before some entries left: a step for each tuple, where bound()
+    /// walks over all buckets.
+    Bound bound_at_most() const;
+    /// What a lookup of this key comes to: the steps of lookup(), counted, bands left aside.
+    Bound cost(const FlowKey& key, Generation g) const noexcept;
     std::uint64_t memory_bytes() const noexcept;
 
 private:
@@ -153,6 +158,7 @@ private:
     void publish_parts();
     std::size_t fill_bucket(Tuple& tuple, std::size_t bucket);
     std::size_t sweep_bucket(Tuple& tuple, std::size_t bucket);
+    Bound bound_of(TupleHash::Worst (*worst)(const TupleHash&)) const;
     void end_phase();
     const Entry* choose(const Tuple& tuple, const FlowKey& key, Generation g) const noexcept;
     void lookup_linear(

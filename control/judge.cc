@@ -168,6 +168,57 @@ std::int64_t Lowering::flows_of(const NumberInBridge& table) const {
            (has_row ? 1 : 0);
 }
 
+/// A change that takes away is never refused for what is left: the bound has to hold where flows
+/// come, and where a table's row asks for it.
+std::optional<Fault> Lowering::judge_cycles(const NetChange& net) const {
+    struct Asked {
+        std::uint64_t max = 0;
+        const PreparedOp* last = nullptr;
+    };
+    const auto place = [](std::string_view key_bytes) {
+        const KeyView key = key_view(Relation::table, key_bytes); // a flow's begins with the same
+        return NumberInBridge{std::string{key.bridge}, key.number};
+    };
+    std::map<NumberInBridge, Asked> tables;
+    for (const auto& [table, max] : cycles_max_)
+        tables[table].max = max;
+    for (const RowChange& change : net.changes)
+        if (takes_row(change) && change.before->relation == Relation::table)
+            tables.erase(place(change.before->key()));
+    for (const RowChange& change : net.changes) {
+        if (!brings_row(change) || change.op->row.relation != Relation::table)
+            continue;
+        if (const auto row = message_of<control::Table>(*change.op); row.cycles_max() != 0)
+            tables[place(change.op->row.key())] = {row.cycles_max(), change.op};
+    }
+    if (tables.empty())
+        return std::nullopt;
+    for (const RowChange& change : net.changes) {
+        if (!brings_row(change) || change.op->row.relation != Relation::flow)
+            continue;
+        if (const auto at = tables.find(place(change.op->row.key())); at != tables.end())
+            at->second.last = change.op;
+    }
+    for (const auto& [at, asked] : tables) {
+        if (asked.last == nullptr)
+            continue;
+        const BridgeId bridge = *tables_.bridge_id(bridge_shown(at.first));
+        const std::uint64_t cycles =
+            tables_.cycles_max(*tables_.table_id(bridge, at.second), asked.max);
+        if (cycles > asked.max)
+            return Fault{
+                .code = "bound_exceeded",
+                .message = describe(asked.last->row.relation, asked.last->row.bytes) + ": " +
+                           Named{Named::Kind::table, at.first, {}, at.second}.text() +
+                           " would cost up to " + std::to_string(cycles) +
+                           " cycles a lookup: its cycles_max is " + std::to_string(asked.max),
+                .path = {},
+                .op = asked.last->index,
+            };
+    }
+    return std::nullopt;
+}
+
 std::optional<Fault> Lowering::judge_references(const NetChange& net) const {
     std::unordered_map<std::string, std::int64_t> provided; // by the change
     std::string key;

@@ -67,6 +67,16 @@ std::optional<Fault>
 Lowering::apply(NetChange& net, Generation generation, std::vector<Applied>& applied) {
     // What can fail for want of room comes first and is invisible until the commit.
     std::vector<Made> made(net.changes.size());
+    const auto refuse = [&](Fault fault) {
+        std::vector<Rule*> rules;
+        for (const Made& other : made)
+            if (other.row && other.row->rule != nullptr) {
+                other.row->rule->row = nullptr;
+                rules.push_back(other.row->rule);
+            }
+        tables_.withdraw_rules(std::move(rules));
+        return fault;
+    };
     for (std::size_t i = 0; i < made.size(); ++i) {
         if (net.changes[i].op == nullptr || net.changes[i].kind == RowChange::Kind::hold)
             continue;
@@ -75,19 +85,16 @@ Lowering::apply(NetChange& net, Generation generation, std::vector<Applied>& app
             made[i] = std::move(*result);
             continue;
         }
-        for (const Made& other : made)
-            if (other.row && other.row->rule != nullptr) {
-                other.row->rule->row = nullptr;
-                tables_.erase_rule(other.row->rule);
-            }
         const PreparedOp& op = *net.changes[i].op;
-        return Fault{
+        return refuse({
             .code = std::move(result.error().code),
             .message = describe(op.row.relation, op.row.bytes) + ": " + result.error().what,
             .path = {},
             .op = op.index,
-        };
+        });
     }
+    if (auto fault = judge_cycles(net))
+        return refuse(std::move(*fault));
     applied.reserve(applied.size() + net.changes.size());
     constexpr std::size_t ahead = 8;
     for (std::size_t i = 0; i < made.size(); ++i) {
@@ -197,6 +204,7 @@ void Lowering::leave(Row& row, std::uint64_t version, bool comes_again) {
     if (row.relation == Relation::table) {
         const KeyView key = key_view(row.relation, row.key());
         rules_max_.erase({std::string{key.bridge}, key.number});
+        cycles_max_.erase({std::string{key.bridge}, key.number});
     }
     if (row.rule != nullptr) {
         erase_rule(row.rule);
@@ -281,10 +289,11 @@ void Lowering::lower_bridge(std::string_view bridge) {
 
 void Lowering::lower_table(const Row& row, const Meaning& meaning) {
     const control::Table table = to_message(row.relation, row.bytes()).table();
-    if (table.rules_max() != 0) {
-        const KeyView key = key_view(row.relation, row.key());
+    const KeyView key = key_view(row.relation, row.key());
+    if (table.rules_max() != 0)
         rules_max_[{std::string{key.bridge}, key.number}] = table.rules_max();
-    }
+    if (table.cycles_max() != 0)
+        cycles_max_[{std::string{key.bridge}, key.number}] = table.cycles_max();
     TableSettings settings;
     settings.counters = !table.counters_off();
     if (!table.miss().empty())

@@ -43,7 +43,8 @@ public:
     std::optional<Fault> judge(const NetChange& net, bool strict) const;
 
     /// Applies what judge() let through; `generation` is the one that the next Tables::commit()
-    /// makes. All or nothing: where the table engine is full, everything is as before. Cost:
+    /// makes. All or nothing: where the table engine is full, or a lookup could cost more than
+    /// its table's row allows, everything is as before. Cost:
     /// proportional to `net` and to the rows that must be made anew.
     std::optional<Fault>
     apply(NetChange& net, Generation generation, std::vector<Applied>& applied);
@@ -68,6 +69,8 @@ private:
     std::optional<Fault> judge_port_numbers(const NetChange& net) const;
     std::optional<Fault> judge_table_limits(const NetChange& net) const;
     std::optional<Fault> judge_bridges(const NetChange& net) const;
+    /// Asked when the rules of `net` are made: what lookups could cost then.
+    std::optional<Fault> judge_cycles(const NetChange& net) const;
     std::int64_t flows_of(const std::pair<std::string, std::uint32_t>& table) const;
 
     Result<Rule*> insert_rule(BridgeId bridge, const KeyView& key, const Meaning& meaning);
@@ -94,9 +97,10 @@ private:
     Uses uses_; // of the row at hand; kept for its memory
     using NumberInBridge = std::pair<std::string, std::uint32_t>;
     std::unordered_map<PortId, Row*> port_rows_;
-    std::map<NumberInBridge, Row*> port_numbers_;       // of port rows that give one
-    std::map<NumberInBridge, std::uint32_t> rules_max_; // of table rows that give one
-    std::set<Row*> dirty_ports_;                        // to be set before the commit
+    std::map<NumberInBridge, Row*> port_numbers_;        // of port rows that give one
+    std::map<NumberInBridge, std::uint32_t> rules_max_;  // of table rows that give one
+    std::map<NumberInBridge, std::uint64_t> cycles_max_; // of table rows that give one
+    std::set<Row*> dirty_ports_;                         // to be set before the commit
     std::set<std::string> dirty_patches_; // patch_name(): whose other ends have to look again
 };
 

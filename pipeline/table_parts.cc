@@ -148,6 +148,16 @@ void TableParts::expire(Rule& rule, Generation next) {
     }
 }
 
+void TableParts::withdraw(Rule& rule) {
+    if (rule.place == Rule::Place::cancelled) {
+        if (arrivals_.back() == &rule)
+            arrivals_.pop_back();
+        else
+            std::erase(arrivals_, &rule);
+    }
+    remove(rule);
+}
+
 void TableParts::remove(Rule& rule) {
     if (rule.place == Rule::Place::tuples) {
         for (Entry* entry : rule.entries())
@@ -379,7 +389,14 @@ std::uint64_t TableParts::routes(bool wide) const noexcept {
 }
 
 TableReport TableParts::report() const {
-    const TupleSpace::Bound bound = tuples_.bound();
+    return report_of(tuples_.bound());
+}
+
+TableReport TableParts::report_at_most() const {
+    return report_of(tuples_.bound_at_most());
+}
+
+TableReport TableParts::report_of(const TupleSpace::Bound& bound) const {
     TableReport report{
         .engine = tuples_.is_linear() ? "linear" : "tuple space",
         .rules = tuples_.entries() + routes(false) + routes(true),

@@ -67,6 +67,9 @@ public:
 
     /// Nobody sees the expired rule any more.
     void remove(Rule& rule);
+    /// The same for one that was inserted and expired since the last commit; the newest first costs
+    /// least.
+    void withdraw(Rule& rule);
 
     /// One slice of moving rules between parts: about `rules` of them, as part of generation
     /// `next`. True where there are more.
@@ -82,9 +85,12 @@ public:
     std::uint64_t routes(bool wide) const noexcept;
     /// Engines, rules and bounds; memory without the nodes of tries.
     TableReport report() const;
+    /// With TupleSpace::bound_at_most(); routes that wait for apply() do not count yet.
+    TableReport report_at_most() const;
     std::uint64_t memory_bytes() const noexcept;
 
 private:
+    TableReport report_of(const TupleSpace::Bound& bound) const;
     struct Departure {
         PrefixPart* part;
         PrefixPart::Vrf* vrf;

@@ -177,6 +177,9 @@ public:
     /// this generation.
     Result<Rule*> replace_rule(Rule* old, const RuleSettings& settings);
     void erase_rule(Rule* rule);
+    /// Takes back what insert_rule() gave since the last commit, in the order in which it did: no
+    /// generation sees them.
+    void withdraw_rules(std::vector<Rule*> rules);
     /// Actions that no rule holds (packet-out), compiled in the bridge's names.
     std::shared_ptr<const Program> compile(BridgeId bridge, const Actions& actions);
 
@@ -209,6 +212,10 @@ public:
     RowCounters counters(const Rule& rule) const noexcept;
     Generation born(const Rule& rule) const noexcept;
     std::vector<TableReport> report() const;
+    /// The report's cycles_max of one table, the coming generation's rules included but for routes
+    /// in tries; where that is at most `enough`, maybe less exactly (but not less). Walks over the
+    /// table's buckets only where it seems to be above.
+    std::uint64_t cycles_max(TableId table, std::uint64_t enough) const;
     WorkerCounters& worker_counters(std::size_t worker) noexcept;
     std::uint64_t rules() const noexcept;
     std::uint64_t memory_bytes() const noexcept;

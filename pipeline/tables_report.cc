@@ -57,6 +57,12 @@ std::vector<TableReport> Tables::report() const {
     return reports;
 }
 
+std::uint64_t Tables::cycles_max(TableId id, std::uint64_t enough) const {
+    const TableParts& parts = *state_->tables[index(id)].parts;
+    const std::uint64_t at_most = cycles_of(parts.report_at_most());
+    return at_most <= enough ? at_most : cycles_of(parts.report());
+}
+
 WorkerCounters& Tables::worker_counters(std::size_t worker) noexcept {
     return *state_->counters[worker];
 }

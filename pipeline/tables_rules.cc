@@ -123,10 +123,26 @@ void Tables::erase_rule(Rule* rule) {
     s.dead.push_back(rule);
 }
 
+/// The newest first: so takes TableParts them back.
+void Tables::withdraw_rules(std::vector<Rule*> rules) {
+    State& s = *state_;
+    for (auto at = rules.rbegin(); at != rules.rend(); ++at) {
+        erase_rule(*at);
+        s.dead.pop_back();
+        s.tables[index((*at)->table)].parts->withdraw(**at);
+    }
+    s.forget(std::move(rules));
+}
+
 /// Nobody sees the rules any more: out of the tables now, their memory after another grace period.
 void Tables::State::bury(std::vector<Rule*> gone) {
-    for (Rule* rule : gone) {
+    for (Rule* rule : gone)
         tables[index(rule->table)].parts->remove(*rule);
+    forget(std::move(gone));
+}
+
+void Tables::State::forget(std::vector<Rule*> gone) {
+    for (Rule* rule : gone) {
         touch(rule->table);
         termless.erase(rule);
     }

@@ -114,6 +114,7 @@ struct Tables::State final : Names {
     void count_words(const Program& program, WordMask mask_words, std::uint16_t shapes, int by);
     CounterId take_counter();
     void bury(std::vector<Rule*> gone);
+    void forget(std::vector<Rule*> gone); // that are in no table any more
     const Actions* miss_of(const TableState& table) const;
     void refresh_views();
     void touch(TableId id);

@@ -186,6 +186,36 @@ TEST(TupleSpace, a_hundred_thousand_entries_of_one_mask_cost_few_probes_each) {
     EXPECT_LE(space.bound().lines, 8u);
 }
 
+TEST(TupleSpace, the_bound_at_hand_is_never_below_the_bound) {
+    ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 9, number_goes_first};
+    std::mt19937_64 random{11};
+    std::vector<Entry*> in;
+    for (int step = 0; step < 3'000; ++step) {
+        if (random() % 3 != 0 || in.empty()) {
+            const std::uint64_t mask = random() % 2 ? 0xffff : 0xff00;
+            in.push_back(space.insert(
+                exactly(1, mask, random() % 300 << 4 & mask), make_rank(1, 8), 1, payload_of(step)
+            ));
+        } else {
+            const std::size_t at = random() % in.size();
+            space.expire(*in[at], 2);
+            space.remove(*in[at]);
+            in.erase(in.begin() + static_cast<std::ptrdiff_t>(at));
+            reclaimer.run_all();
+        }
+        const TupleSpace::Bound before = space.bound_at_most();
+        if (step % 7 != 0)
+            continue;
+        const TupleSpace::Bound exact = space.bound(), after = space.bound_at_most();
+        ASSERT_GE(before.lines, exact.lines) << step;
+        ASSERT_GE(before.entries, exact.entries) << step;
+        ASSERT_EQ(before.probes, exact.probes) << step;
+        ASSERT_EQ(after.lines, exact.lines) << step;
+        ASSERT_EQ(after.entries, exact.entries) << step;
+    }
+}
+
 TEST(TupleSpace, tidying_ends_where_many_entries_share_one_hash) {
     ManualReclaimer reclaimer;
     TupleSpace space{reclaimer, 1, number_goes_first};

@@ -487,6 +487,71 @@ TEST(Transaction, a_table_holds_its_rules_max) {
     );
 }
 
+TEST(Transaction, a_flow_that_would_break_its_tables_bound_is_refused_with_the_bound) {
+    Engine engine;
+    Controller client = engine.connect("c");
+    // Few rules are compared one by one, 50 cycles each.
+    client.says("1", R"({"weight": 1, "table": {"table": 5, "cycles_max": 200}})");
+    for (int i = 1; i <= 4; ++i)
+        EXPECT_EQ(client.says("", flow(1, 5, i, "ip4", "drop;")), "ack +1 -0 =0");
+    const auto before = client.digests();
+    for (int tries = 0; tries < 20; ++tries) { // and no refusal makes the next one dearer
+        const control::Reply reply = client.ask(
+            R"({"transaction": {"id": "no", "ops": [)" + flow(1, 6, 1, "ip4", "drop;") + ", " +
+            flow(1, 5, 5, "ip4", "drop;") + "]}}"
+        );
+        ASSERT_TRUE(reply.has_nak());
+        EXPECT_EQ(reply.nak().code(), "bound_exceeded");
+        EXPECT_EQ(reply.nak().op(), 1u);
+        EXPECT_EQ(
+            reply.nak().message(),
+            "flow table 5 priority 5: table 5 would cost up to 250 cycles a lookup: its cycles_max "
+            "is 200"
+        );
+    }
+    EXPECT_EQ(client.digests(), before);
+    EXPECT_EQ(engine.tables->rules(), 4u);
+    engine.settle();
+    EXPECT_EQ(client.says("2", flow(-1, 5, 1, "ip4", "drop;")), "ack +0 -1 =0");
+    engine.settle();
+    EXPECT_EQ(client.says("3", flow(1, 5, 5, "ip4", "drop;")), "ack +1 -0 =0");
+}
+
+TEST(Transaction, a_tables_row_cannot_ask_for_less_than_its_rules_cost) {
+    Engine engine;
+    Controller client = engine.connect("c");
+    std::string flows;
+    for (int i = 0; i < 300; ++i)
+        flows += (i == 0 ? "" : ",") +
+                 flow(
+                     1,
+                     5,
+                     7,
+                     "ip4.dst == 10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250),
+                     "drop;"
+                 );
+    EXPECT_EQ(client.says("1", flows), "ack +300 -0 =0");
+    engine.settle();
+    EXPECT_EQ(
+        client.says("2", R"({"weight": 1, "table": {"table": 5, "cycles_max": 60}})"),
+        "nak bound_exceeded op 0"
+    );
+    EXPECT_EQ(
+        client.says("3", R"({"weight": 1, "table": {"table": 5, "cycles_max": 400}})"),
+        "ack +1 -0 =0"
+    );
+    EXPECT_EQ(client.says("4", flow(1, 5, 7, "ip4.dst == 10.9.9.9", "drop;")), "ack +1 -0 =0")
+        << "one more of the same kind costs nothing";
+    std::string odd;
+    for (int i = 8; i < 32; ++i)
+        odd +=
+            (i == 8 ? "" : ",") +
+            flow(1, 5, i, "ip4.src == 10.0.0.0/" + std::to_string(i) + " && ip.ttl == 9", "drop;");
+    EXPECT_EQ(client.says("5", odd), "nak bound_exceeded op 23");
+    EXPECT_EQ(client.says("6", R"({"verb": "upsert", "table": {"table": 5}})"), "ack +1 -1 =0");
+    EXPECT_EQ(client.says("7", odd), "ack +24 -0 =0") << "no limit, no refusal";
+}
+
 TEST(Transaction, two_rows_cannot_have_one_port_number) {
     Engine engine;
     Controller client = engine.connect("c");
