@@ -17,7 +17,7 @@ WEFTD = os.path.join(BUILD, "weftd")
 WEFTCTL = os.path.join(BUILD, "weftctl")
 sys.path.insert(0, os.path.join(BUILD, "control"))
 
-from weft_client import Client, Error, Refused, bridge, flow, group, op, ops_of, pb, port, table  # noqa: E402,F401
+from weft_client import Client, Error, Refused, bridge, flow, group, meter, op, ops_of, pb, port, table  # noqa: E402,F401
 
 SANITIZERS_SAY = ("Sanitizer", "runtime error:")  # in a build with one of them, also where it did not end weftd
 PATIENCE = float(os.environ.get("WEFT_TEST_PATIENCE", "30"))  # seconds that anything may take at most
