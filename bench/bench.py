@@ -15,6 +15,7 @@ import forwarding  # noqa: E402
 import ovs  # noqa: E402
 import report as report_of_runs  # noqa: E402
 import rfc2544  # noqa: E402
+import rows  # noqa: E402
 from figures import Report  # noqa: E402
 from places import ROOT  # noqa: E402
 from systems import CONTROL_CORE, huge_pages_of  # noqa: E402
@@ -25,7 +26,8 @@ def _forwarding(name):
 
 NAMES = {name: _forwarding(name) for name in forwarding.WORKLOADS if not name.startswith("tse")}
 NAMES |= {"tse": forwarding.tse, "classbench": forwarding.classbench, "flows": forwarding.over_flows, "rules": forwarding.over_rules,
-          "updates": changes.updates, "load": changes.load, "latency": changes.latency, "sustained": changes.sustained, "rfc2544": rfc2544.rfc2544}
+          "updates": changes.updates, "load": changes.load, "latency": changes.latency, "sustained": changes.sustained, "rfc2544": rfc2544.rfc2544,
+          "add-port": rows.add_port, "delta-cost": rows.delta_cost, "relations": rows.relations, "churn": rows.churn}
 NOT_BY_DEFAULT = ("classbench", "forward")
 MANY_PACKETS = {"l2-10k", "l3-1m", "flows"}  # a million of them lie in memory
 

@@ -34,8 +34,9 @@ BARRIER = _varint(len(_ASKED)) + _ASKED  # past the newest generation
 class Transaction:
     """A request in bytes, but for the id, which it gets when it is sent."""
 
-    def __init__(self, ops):
-        body = _field(2, _field(1, b"0" * ID_BYTES) + b"".join(ops))
+    def __init__(self, ops, replace=None):
+        of = _field(5, replace.SerializeToString()) if replace else b""
+        body = _field(2, _field(1, b"0" * ID_BYTES) + of + b"".join(ops))
         self.data = bytearray(_varint(len(body)) + body)
         self.id_at = self.data.index(b"0" * ID_BYTES)
         self.ops = len(ops)

@@ -11,12 +11,14 @@ from scapy.layers.l2 import Ether
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "bench"))
 import answers  # noqa: E402
+import feed  # noqa: E402
 import figures  # noqa: E402
 import packets  # noqa: E402
 import plot  # noqa: E402
 import policies  # noqa: E402
 import report  # noqa: E402
 import rfc2544  # noqa: E402
+import rows  # noqa: E402
 import rules  # noqa: E402
 from changes import Updates  # noqa: E402
 
@@ -170,3 +172,34 @@ def test_the_report_takes_the_newest_lines_and_leaves_what_is_written(tmp_path, 
 def report_window(mpps, notes=None):
     from systems import Window
     return Window(mpps, 2000 / mpps, notes=notes or {})
+
+
+# ---- what a change costs
+
+def test_a_slope_is_that_of_the_line_and_of_the_noise_around_it():
+    assert rows.slope([5 + 3 * at for at in range(10)]) == pytest.approx(3)
+    assert rows.slope([7, 7, 7]) == 0
+    draw = random.Random(2)
+    assert rows.slope([100 + 0.5 * at + draw.uniform(-1, 1) for at in range(1000)]) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_recompute_is_one_transaction_that_replaces_all_flows():
+    made, = rows.replacement([(100, "eth.dst == 02:00:00:00:00:01", 'output("out");')] * 3)
+    data = bytes(made.numbered(7))
+    length, at = 0, 0
+    while True:
+        length |= (data[at] & 0x7F) << 7 * at
+        at += 1
+        if data[at - 1] < 0x80:
+            break
+    request = feed.pb.Request.FromString(data[at:])
+    assert len(data) == at + length
+    assert list(request.transaction.replace.relations) == ["flow"] and request.transaction.id == "000000000007"
+    assert [op.flow.match for op in request.transaction.ops] == ["eth.dst == 02:00:00:00:00:01"] * 3
+
+
+def test_samples_of_the_relations_are_one_row_in_two_versions():
+    for relation, sample in rows.SAMPLES.items():
+        kinds = {type(sample(0, version)).__name__.lower() for version in (0, 1)}
+        assert kinds == {relation} and sample(0, 0) != sample(0, 1) != sample(1, 1)
+    assert set(rows.SAMPLES) | {"bridge"} == {field.name for field in feed.pb.Op.DESCRIPTOR.oneofs_by_name["row"].fields}
