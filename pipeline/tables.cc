@@ -64,9 +64,10 @@ std::vector<PortId> Tables::set_port(PortId port, const PortSettings& settings) 
         renumber(port, settings.number);
         bridge.numbers.emplace(settings.number, port);
     }
-    state.present = true;
-    bridge.present.insert_or_assign(state.number, port);
-    s.dirty_bridges.push_back(state.bridge);
+    if (!std::exchange(state.present, true) || !renumbered.empty()) {
+        bridge.present.insert_or_assign(state.number, port);
+        s.dirty_bridges.push_back(state.bridge); // its view lists all of its ports
+    }
 
     auto view = std::make_unique<PortView>();
     view->id = port;

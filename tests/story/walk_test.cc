@@ -1,3 +1,4 @@
+#include "pipeline/world.hh"
 #include "tests/story/net.hh"
 
 #include <gtest/gtest.h>
@@ -67,6 +68,17 @@ TEST(Walk, a_port_that_arrives_after_its_rule_is_reached) {
     net.port("p1").flow(0, 10, "1", "output(\"late\");");
     net.from("p1").sends(hello()).is_dropped(Drop::no_such_port);
     net.port("late").from("p1").sends(hello()).leaves_at("late");
+}
+
+TEST(Walk, another_setting_of_a_port_leaves_its_bridges_list_of_ports_as_it_is) {
+    Net net;
+    net.port("p1").port("p2").flow(0, 10, "1", "output(flood);");
+    net.from("p1").sends(hello()).leaves_at("p2");
+    const BridgeView* const before = net.tables().world().bridges.find(0);
+    net.port("p2", {.down = true}).from("p1").sends(hello()).is_dropped(Drop::no_match);
+    EXPECT_EQ(net.tables().world().bridges.find(0), before) << "the cost of a list of all ports";
+    net.unplug("p2").port("p2").from("p1").sends(hello()).leaves_at("p2");
+    EXPECT_NE(net.tables().world().bridges.find(0), before);
 }
 
 TEST(Walk, several_outputs_carry_the_edits_made_before_each) {
