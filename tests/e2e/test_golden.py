@@ -246,7 +246,7 @@ def test_g09_there_and_back_a_thousand_times_leaves_nothing(host1):
 
 @pytest.mark.parametrize("edits", [int(os.environ.get("WEFT_EDITS", "300"))])
 def test_g13_random_edits_agree_with_the_datalog_rules(switches, edits):
-    """Both hosts are bridges of one switch, joined by patch ports; the VMs' ports are capture files."""
+    """G-13 (WEFT_EDITS=10000 for all of it): both hosts are bridges of one switch, joined by patch ports; the VMs' ports are capture files."""
     seed = int(os.environ.get("WEFT_SEED", "1"))
     print("seed", seed)
     chance = random.Random(seed)
