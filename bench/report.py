@@ -121,9 +121,9 @@ def open_loop(results):
 def control(results):
     rows = []
     for (workload, system, setting, x), line in results.figures.items():
-        unit = next((u for u in ("seconds", "us", "deltas/s") if u in line), None)
+        unit = next((u for u in ("seconds", "ms", "us", "deltas/s", "bytes") if u in line), None)
         if unit:
-            rows.append([workload, setting, " / ".join("%.4g" % v for v in line[unit]) + " " + unit, "%.4g us" % line["p99_us"] if "p99_us" in line else ""])
+            rows.append([workload, setting, " / ".join("%.4g" % v for v in line[unit]) + " " + unit, "".join("%.4g %s" % (line["p99_" + u], u) for u in ("us", "ms") if "p99_" + u in line)])
     return _table(["what", "setting", "min / median / max", "p99"], rows)
 
 
@@ -158,6 +158,11 @@ def plots(results):
         plot.lines(os.path.join(PLOTS, "latency.svg"), "One change until every worker runs it, over table size", "rows in the table", "microseconds",
                    {"median, min to max": [(line["rows"], line["us"][1]) for line in took], "p99": [(line["rows"], line["p99_us"]) for line in took]})
         made.append(("latency", "Update latency over table size"))
+    added = [line for (workload, *_), line in results.figures.items() if workload == "add-port"]
+    if added:
+        plot.lines(os.path.join(PLOTS, "add-port.svg"), "One logical port more, until every worker runs it", "logical ports", "milliseconds",
+                   {"median": [(line["ports"], line["ms"][1]) for line in added]})
+        made.append(("add-port", "Time to add a logical port over ports"))
     return "\n\n".join("![%s](plots/%s.svg)" % (title, name) for name, title in made)
 
 

@@ -93,8 +93,8 @@ def delta_cost(report, folder, options, rows=100_000, rounds=200):
         seen = [measured(weft, link, [(there, back)[i % 2]]) for i in range(rounds)]
         replaced = [measured(weft, link, replacement(flows)) for _ in range(3)]
         for words, found in (("one row of %s" % format(rows, ","), seen), ("recompute of %s" % format(rows, ","), replaced)):
-            for at, unit in enumerate(("CPU us", "bytes", "ms")):
-                report.figure("delta-cost", "weft", words, unit, [each[at] for each in found], True, rows=rows)
+            for at, (what, unit) in enumerate((("CPU", "us"), ("on the socket", "bytes"), ("until it runs", "ms"))):
+                report.figure("delta-cost", "weft", "%s, %s" % (words, what), unit, [each[at] for each in found], True, rows=rows)
         for at, unit in enumerate(("CPU", "bytes", "time")):
             report.ratio("delta-cost", "%s of a recompute over that of the change" % unit,
                          spread([each[at] for each in replaced])[1] / spread([each[at] for each in seen])[1])
