@@ -37,7 +37,7 @@ def load(report, folder, options):
 
 def fetch_memory(size):
     """A virtual machine may have to get memory that nobody used lately from its host, page by page (4 s for 1 GB on our machines): beforehand, then."""
-    with mmap.mmap(-1, size) as memory:
+    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         memory.madvise(mmap.MADV_HUGEPAGE)
         for at in range(0, size, mmap.PAGESIZE):
             memory[at] = 1
