@@ -75,7 +75,7 @@ TEST(Walk, another_setting_of_a_port_leaves_its_bridges_list_of_ports_as_it_is) 
     net.port("p1").port("p2").flow(0, 10, "1", "output(flood);");
     net.from("p1").sends(hello()).leaves_at("p2");
     const BridgeView* const before = net.tables().world().bridges.find(0);
-    net.port("p2", {.down = true}).from("p1").sends(hello()).is_dropped(Drop::no_match);
+    net.port("p2", {.down = true}).from("p1").sends(hello()).is_dropped(Drop::no_output);
     EXPECT_EQ(net.tables().world().bridges.find(0), before) << "the cost of a list of all ports";
     net.unplug("p2").port("p2").from("p1").sends(hello()).leaves_at("p2");
     EXPECT_NE(net.tables().world().bridges.find(0), before);
