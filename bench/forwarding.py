@@ -149,6 +149,13 @@ def compare_in_pairs(report, name, first, second, options, count):
     report.ratio(name, words, value, (low, high))
 
 
+def rival_of(found, against):
+    """Whom pairs are run against: OVS at its first setting, another build, or testpmd, there the one that reads and writes each packet."""
+    system = {None: "testpmd", "testpmd": "testpmd", "ovs": "ovs"}.get(against, "weft")
+    rivals = [c for c in found[1:] if c.system == system]
+    return next((c for c in rivals if c.setting == "macswap"), rivals[0] if rivals else None)
+
+
 def run(report, folder, options, name, workload):
     policy = workload.policy()
     count = answers.compare(folder, policy, options.against == "ovs" and not workload.without_ovs)
@@ -159,8 +166,7 @@ def run(report, folder, options, name, workload):
     devices = sources(folder, name, policy)
     found = contenders(folder, workload, policy, devices, options)
     if options.pairs:
-        rivals = [c for c in found[1:] if options.against != "ovs" or c.system == "ovs"]
-        for rival in rivals[:1]:
+        if rival := rival_of(found, options.against):
             compare_in_pairs(report, name, found[0], rival, options, options.pairs)
         return
     compare(report, name, found, options, True)
