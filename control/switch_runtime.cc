@@ -37,7 +37,10 @@ std::uint64_t Switch::poll() {
     learn();
     const bool ports_wait = ports_.poll();
     const auto planner_ms = planner_.step();
-    if (planner_ms) // its grace periods begin without waiting for a commit
+    // What moved comes to rest without waiting for somebody's commit.
+    if (tables_.has_moved())
+        backend_.publish(tables_.commit());
+    else if (planner_ms)
         backend_.publish(tables_.world());
     answer_barriers();
     const std::uint64_t now_ms = backend_.now_ms();

@@ -207,6 +207,9 @@ public:
     /// needs it.
     enum class Tidied : std::uint8_t { all, waits, more }; // `waits`: for a grace period
     Tidied tidy(std::size_t buckets);
+    /// Whether the background moved rules that readers find in their new place, or are done with
+    /// in the old one, only from the next generation on.
+    bool has_moved() const noexcept;
 
     // -- seeing inside; between two commits, from the writer's thread
     RowCounters counters(const Rule& rule) const noexcept;

@@ -1,6 +1,7 @@
 // The background: plans of tuples, and their slices of moving.
 #include "pipeline/tables_state.hh"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -65,6 +66,13 @@ Tables::Tidied Tables::tidy(std::size_t buckets) {
         return !table.untidy;
     });
     return all;
+}
+
+bool Tables::has_moved() const noexcept {
+    const State& s = *state_;
+    return std::any_of(s.parted.begin(), s.parted.end(), [&](TableId id) {
+        return s.tables[index(id)].parts->has_changes();
+    });
 }
 
 } // namespace weft

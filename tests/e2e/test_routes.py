@@ -2,7 +2,7 @@
 import ipaddress
 
 from frames import udp
-from rig import flow
+from rig import flow, wait_until
 
 HOST, ROUTER, HOP = "02:00:00:00:00:01", "02:00:00:00:00:fe", "02:00:00:00:01:%02x"
 
@@ -68,3 +68,13 @@ def test_the_longest_prefix_of_each_routing_table_decides_and_memory_comes_back(
         "p4": [through(packet(asked[1]), 4)],
         "p5": sorted([through(packet(asked[2]), 5), through(packet("10.1.2.3"), 5)]),
         "p6": [through(packet(asked[3]), 6)]}
+
+
+def test_routes_that_waited_in_the_tuple_space_come_to_rest_without_another_commit(switch):
+    """Of one length they are no routes yet; with two lengths more they are, and those that waited move in slices."""
+    same = sum((route(0, "10.1.%d.0/24" % n, 1) for n in range(200)), [])
+    more = sum((route(0, "10.%d.0.0/16" % (2 + n), 1) + route(0, "10.200.%d.0/28" % n, 1) for n in range(40)), [])
+    switch.control.transaction(same, id="same")
+    assert engine(switch) == "tuple space"
+    switch.control.transaction(more, id="more")
+    wait_until(lambda: engine(switch).startswith("lpm (") and "tuple space" not in engine(switch), lambda: engine(switch))
