@@ -124,8 +124,8 @@ void TupleHash::collect_of(
     const Array& array = *array_.load(std::memory_order_acquire);
     std::array<std::uint64_t, burst_max> hashes;
     hash_lanes<words>(keys, live, array, hashes.data());
-    // Which lanes have a candidate nobody can predict: the first two of a bucket are noted without
-    // a branch, most buckets have no more.
+    // Which lanes have a candidate nobody can predict: the first of a bucket is noted without a
+    // branch, most buckets have no more.
     for (const std::size_t lane : Lanes{live}) {
         const Bucket* bucket = &array.home(hashes[lane]);
         const std::uint64_t band = array.bands.of(rank[lane]);

@@ -1,6 +1,7 @@
 // Readers look up while the one writer changes routes: each sees exactly those of the roots it
 // read.
 #include "classifier/lpm.hh"
+#include "tests/classifier/counted_readers.hh"
 #include "tests/support/manual_reclaimer.hh"
 
 #include <gtest/gtest.h>
@@ -53,24 +54,7 @@ struct View { // what a commit publishes
     LpmRoot root;
 };
 
-/// The smallest QSBR: readers count their rounds; a grace period is over when each has ended the
-/// round it was in.
-struct Readers {
-    static constexpr std::size_t count = 2;
-    std::atomic<const View*> published{nullptr};
-    std::array<std::atomic<std::uint64_t>, count> rounds{};
-    std::atomic<bool> stop{false};
-    std::atomic<std::uint64_t> wrong{0};
-
-    void wait_for_grace() const {
-        std::array<std::uint64_t, count> before{};
-        for (std::size_t reader = 0; reader < count; ++reader)
-            before[reader] = rounds[reader].load();
-        for (std::size_t reader = 0; reader < count; ++reader)
-            while (rounds[reader].load() == before[reader])
-                std::this_thread::yield();
-    }
-};
+using Readers = test::CountedReaders<const View*>;
 
 void read(const Lpm<std::uint32_t>& lpm, Readers& readers, std::size_t number) {
     auto round = static_cast<std::uint32_t>(number);
@@ -95,7 +79,7 @@ void read(const Lpm<std::uint32_t>& lpm, Readers& readers, std::size_t number) {
 TEST(LpmThreads, readers_see_exactly_the_routes_of_their_generation_while_the_writer_works) {
     test::ManualReclaimer reclaimer;
     Lpm<std::uint32_t> lpm{reclaimer};
-    Readers readers;
+    Readers readers{nullptr};
     std::vector<std::unique_ptr<View>> views;
     LpmRoot root;
     const auto commit = [&](Generation g) {

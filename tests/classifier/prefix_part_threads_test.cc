@@ -1,6 +1,7 @@
 // Readers look up while the one writer changes routes of several routing tables, which come and go
 // themselves: each sees exactly those of the generation that it holds.
 #include "classifier/prefix_part.hh"
+#include "tests/classifier/counted_readers.hh"
 #include "tests/support/manual_reclaimer.hh"
 
 #include <gtest/gtest.h>
@@ -27,24 +28,7 @@ const void* payload_of(std::uint64_t v, unsigned k) {
     return reinterpret_cast<const void*>((v * 8 + k + 1) * 64);
 }
 
-/// The smallest QSBR: readers count their rounds; a grace period is over when each has ended the
-/// round it was in.
-struct Readers {
-    static constexpr std::size_t count = 2;
-    std::atomic<Generation> published{1};
-    std::array<std::atomic<std::uint64_t>, count> rounds{};
-    std::atomic<bool> stop{false};
-    std::atomic<std::uint64_t> wrong{0};
-
-    void wait_for_grace() const {
-        std::array<std::uint64_t, count> before{};
-        for (std::size_t reader = 0; reader < count; ++reader)
-            before[reader] = rounds[reader].load();
-        for (std::size_t reader = 0; reader < count; ++reader)
-            while (rounds[reader].load() == before[reader])
-                std::this_thread::yield();
-    }
-};
+using Readers = test::CountedReaders<Generation>;
 
 void read(const PrefixPart& part, Readers& readers, std::size_t number) {
     std::array<FlowKey, burst_max> keys{};
@@ -80,7 +64,7 @@ TEST(PrefixPartThreads, readers_see_exactly_their_generation_while_the_writer_wo
     kind.word = 3;
     kind.others.add(6, ~std::uint64_t{0});
     PrefixPart part{kind, tries, reclaimer, 0x5eed};
-    Readers readers;
+    Readers readers{Generation{1}};
     std::array<std::array<PrefixPart::Vrf*, 4>, vrfs> alive{};
     std::vector<PrefixPart::Vrf*> dead;
 

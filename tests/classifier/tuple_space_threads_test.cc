@@ -1,6 +1,7 @@
 // Readers look up while the one writer changes the tables: each reader sees exactly the rules of
 // the generation that it holds.
 #include "classifier/tuple_space.hh"
+#include "tests/classifier/counted_readers.hh"
 #include "tests/support/manual_reclaimer.hh"
 
 #include <gtest/gtest.h>
@@ -21,24 +22,7 @@ bool is_there(std::uint64_t k, Generation g) {
     return g / (1 + k % 7) % 2 == 0;
 }
 
-/// The smallest QSBR: readers count their rounds; a grace period is over when each has ended the
-/// round it was in.
-struct Readers {
-    static constexpr std::size_t count = 2;
-    std::atomic<Generation> published{1};
-    std::array<std::atomic<std::uint64_t>, count> rounds{};
-    std::atomic<bool> stop{false};
-    std::atomic<std::uint64_t> wrong{0};
-
-    void wait_for_grace() const {
-        std::array<std::uint64_t, count> before{};
-        for (std::size_t reader = 0; reader < count; ++reader)
-            before[reader] = rounds[reader].load();
-        for (std::size_t reader = 0; reader < count; ++reader)
-            while (rounds[reader].load() == before[reader])
-                std::this_thread::yield();
-    }
-};
+using Readers = test::CountedReaders<Generation>;
 
 const void* payload_of(std::uint64_t k) {
     return reinterpret_cast<const void*>(k + 1);
@@ -76,7 +60,7 @@ void read(const TupleSpace& space, Readers& readers, std::size_t number) {
 TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_works) {
     test::ManualReclaimer reclaimer;
     TupleSpace space{reclaimer, 0x5eed, any_order};
-    Readers readers;
+    Readers readers{Generation{1}};
     std::vector<Entry*> dead;
     std::array<Entry*, key_count> alive{};
     // Two masks, so that tuples come and go too.
