@@ -1,4 +1,5 @@
 """weftd as a process, ports over capture files, and network namespaces: what the end-to-end tests stand on."""
+import contextlib
 import os
 import shutil
 import socket
@@ -124,7 +125,7 @@ class Switch:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=self.environment)
         if ready:
-            wait_until(self._answers, lambda: "weftd does not answer on its socket: " + self.said())
+            wait_until(self._answers, lambda: "weftd does not answer on its socket: " + self.said() + self._threads())
 
     def _answers(self):
         assert self.process.poll() is None, "weftd ended with %s: %s" % (self.process.returncode, self.said())
@@ -136,6 +137,18 @@ class Switch:
             return False
         finally:
             probe.close()
+
+    def _threads(self):
+        """Where each of its threads is, for what hangs without a word."""
+        folder = "/proc/%d/task" % self.process.pid
+        lines = []
+        for thread in sorted(os.listdir(folder)):
+            told = []
+            for what in ("comm", "wchan", "syscall", "stat"):
+                with contextlib.suppress(OSError), open(os.path.join(folder, thread, what)) as file:
+                    told.append(file.read().strip())
+            lines.append("\n  thread %s: %s" % (thread, " | ".join(told)))
+        return "".join(lines)
 
     def said(self):
         with open(self.log, errors="replace") as log:
