@@ -24,7 +24,7 @@ public:
     struct Iterator {
         LaneMask left;
         constexpr std::size_t operator*() const noexcept {
-            return static_cast<std::size_t>(std::countr_zero(left));
+            return static_cast<unsigned>(std::countr_zero(left));
         }
         constexpr Iterator& operator++() noexcept {
             left &= left - 1;
@@ -38,5 +38,19 @@ public:
 private:
     LaneMask mask_;
 };
+
+/// The same for hot loops, `visit(lane)`: mostly the lanes are the first ones without a gap, and
+/// then counting costs half of searching for bits.
+template <class Visit>
+inline void for_lanes(LaneMask mask, Visit&& visit) {
+    if ((mask & (mask + 1)) == 0) [[likely]] {
+        const auto count = static_cast<unsigned>(std::popcount(mask));
+        for (std::size_t lane = 0; lane < count; ++lane)
+            visit(lane);
+    } else {
+        for (const std::size_t lane : Lanes{mask})
+            visit(lane);
+    }
+}
 
 } // namespace weft

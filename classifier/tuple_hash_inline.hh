@@ -3,8 +3,11 @@
 
 #include "classifier/tuple_hash.hh"
 
+#include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <span>
+#include <type_traits>
 
 #if defined(__AVX2__) && !defined(__SANITIZE_THREAD__)
 #include <immintrin.h>
@@ -43,32 +46,38 @@ struct alignas(cache_line) TupleHash::Bucket {
     Bucket* overflow() const noexcept {
         return reinterpret_cast<Bucket*>(word[slots_per_bucket].load(std::memory_order_acquire));
     }
+    std::uint64_t overflow_bits() const noexcept {
+        return word[slots_per_bucket].load(std::memory_order_relaxed);
+    }
     void set_overflow(Bucket* more) noexcept {
         word[slots_per_bucket].store(
             reinterpret_cast<std::uint64_t>(more), std::memory_order_release
         );
     }
 
+    /// Bit i: slot i has the signature of `hash`. An empty slot may, too; and bit 7, which says
+    /// nothing, may be set.
+    std::uint32_t alike(std::uint64_t hash) const noexcept {
+#if defined(__AVX2__) && !defined(__SANITIZE_THREAD__)
+        return halves([&](__m256i slots) { return equal_signature(slots, hash); });
+#else
+        return candidates(hash, 0);
+#endif
+    }
     /// Bit i: slot i has the signature of `hash` and at least this band. An empty slot may, too.
     std::uint32_t candidates(std::uint64_t hash, std::uint64_t band) const noexcept {
         using namespace tuple_slot;
 #if defined(__AVX2__) && !defined(__SANITIZE_THREAD__)
-        // One load for four slots; each of them is written whole, so a lane is either old or new.
-        const auto* at = reinterpret_cast<const __m256i*>(this);
         const auto all = [](std::uint64_t bits) {
             return _mm256_set1_epi64x(static_cast<long long>(bits));
         };
-        const __m256i signature = all(signature_bits), want = all(hash & signature_bits);
         const __m256i band_mask = all(band_bits), below = all(band - 1);
-        const auto compare = [&](const __m256i* four) {
-            const __m256i slots = _mm256_load_si256(four);
-            const __m256i equal = _mm256_cmpeq_epi64(_mm256_and_si256(slots, signature), want);
-            const __m256i high = _mm256_cmpgt_epi64(_mm256_and_si256(slots, band_mask), below);
-            return static_cast<std::uint32_t>(
-                _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_and_si256(equal, high)))
-            );
-        };
-        return (compare(at) | compare(at + 1) << 4) & 0x7f;
+        return halves([&](__m256i slots) {
+                   const __m256i high =
+                       _mm256_cmpgt_epi64(_mm256_and_si256(slots, band_mask), below);
+                   return _mm256_and_si256(equal_signature(slots, hash), high);
+               }) &
+               0x7f;
 #else
         std::uint32_t found = 0;
         for (std::size_t i = 0; i < slots_per_bucket; ++i) {
@@ -78,6 +87,64 @@ struct alignas(cache_line) TupleHash::Bucket {
         }
         return found;
 #endif
+    }
+
+#if defined(__AVX2__) && !defined(__SANITIZE_THREAD__)
+private:
+    /// The highest bit of each of the bucket's words in what `compare` gives for four of them. One
+    /// load for four slots; each of them is written whole, so a word is either old or new.
+    template <class Compare>
+    std::uint32_t halves(Compare&& compare) const noexcept {
+        const auto* at = reinterpret_cast<const __m256i*>(this);
+        const auto bits = [&](const __m256i* four) {
+            return static_cast<std::uint32_t>(
+                _mm256_movemask_pd(_mm256_castsi256_pd(compare(_mm256_load_si256(four))))
+            );
+        };
+        return bits(at) | bits(at + 1) << 4;
+    }
+    /// In the highest bit of each word: the signature, its upper 16 bits, is that of the hash.
+    static __m256i equal_signature(__m256i slots, std::uint64_t hash) noexcept {
+        static_assert(tuple_slot::signature_bits == std::uint64_t{0xffff} << 48);
+        return _mm256_cmpeq_epi16(slots, _mm256_set1_epi64x(static_cast<long long>(hash)));
+    }
+#endif
+};
+
+/// The signature is the hash's upper end; the bucket's index comes from the middle, where it is an
+/// offset already.
+template <class Bucket>
+inline Bucket& bucket_at(Bucket* buckets, std::size_t bucket_mask, std::uint64_t hash) noexcept {
+    static_assert(sizeof(Bucket) == 1 << 6);
+    using Byte = std::conditional_t<std::is_const_v<Bucket>, const std::byte, std::byte>;
+    auto* const at = reinterpret_cast<Byte*>(buckets) + (hash & bucket_mask << 6);
+    return *reinterpret_cast<Bucket*>(at);
+}
+
+/// The words of a key that a mask of `words` words looks at (0: any number): in registers, while a
+/// burst is looked up.
+template <std::size_t words>
+struct MaskWords {
+    std::array<std::uint8_t, words> word;
+    std::array<std::uint64_t, words> bits;
+
+    explicit MaskWords(const Mask& mask) noexcept {
+        std::copy_n(mask.word.begin(), words, word.begin());
+        std::copy_n(mask.bits.begin(), words, bits.begin());
+    }
+    static constexpr std::size_t count() noexcept { return words; }
+    std::uint64_t of(const FlowKey& key, std::size_t i) const noexcept {
+        return key.word[word[i]] & bits[i];
+    }
+};
+template <>
+struct MaskWords<0> {
+    const Mask& mask;
+
+    explicit MaskWords(const Mask& of) noexcept : mask{of} {}
+    std::size_t count() const noexcept { return mask.count; }
+    std::uint64_t of(const FlowKey& key, std::size_t i) const noexcept {
+        return key.word[mask.word[i]] & mask.bits[i];
     }
 };
 
@@ -90,8 +157,9 @@ struct TupleHash::Array {
 
     Array(std::size_t count, const Bands& bands);
     ~Array();
-    // The signature uses the hash's ends; the bucket's index comes from the middle.
-    Bucket& home(std::uint64_t hash) const noexcept { return buckets[hash >> 6 & bucket_mask]; }
+    Bucket& home(std::uint64_t hash) const noexcept {
+        return bucket_at(buckets, bucket_mask, hash);
+    }
     void put(const Entry& entry, std::uint64_t hash);
     bool clear(const Entry& entry, std::uint64_t hash) noexcept;
     Worst cost(std::uint64_t hash) const noexcept; // of a key with that hash
@@ -107,14 +175,14 @@ template <std::size_t words>
 void TupleHash::hash_lanes(
     const FlowKey* keys, LaneMask live, const Array& array, std::uint64_t* hashes
 ) const noexcept {
-    const std::size_t count = words == 0 ? mask_.count : words;
-    const KeyedHash hash = hash_; // in registers
-    for (const std::size_t lane : Lanes{live}) {
-        hashes[lane] = hash(count, [&](std::size_t i) {
-            return keys[lane].word[mask_.word[i]] & mask_.bits[i];
-        });
-        __builtin_prefetch(&array.home(hashes[lane]));
-    }
+    const MaskWords<words> mask{mask_};
+    const KeyedHash hash = hash_; // in registers, as what follows
+    const std::size_t bucket_mask = array.bucket_mask;
+    const Bucket* const buckets = array.buckets;
+    for_lanes(live, [&](std::size_t lane) {
+        hashes[lane] = hash(mask.count(), [&](std::size_t i) { return mask.of(keys[lane], i); });
+        __builtin_prefetch(&bucket_at(buckets, bucket_mask, hashes[lane]));
+    });
 }
 
 template <std::size_t words, class Flush>
@@ -171,30 +239,37 @@ template <std::size_t words, class Choose>
 void TupleHash::find_exact_of(
     const FlowKey* keys, LaneMask live, Generation g, const Entry** best, Choose&& choose
 ) const noexcept {
-    const std::size_t count = words == 0 ? mask_.count : words;
+    const MaskWords<words> mask{mask_};
     const Array& array = *array_.load(std::memory_order_acquire);
     std::array<std::uint64_t, burst_max> hashes;
     hash_lanes<words>(keys, live, array, hashes.data());
-    LaneMask several = 0;
-    for (const std::size_t lane : Lanes{live}) {
-        const Bucket& bucket = array.home(hashes[lane]);
-        const std::uint32_t at = bucket.candidates(hashes[lane], 0);
-        const auto i = static_cast<std::size_t>(std::countr_zero(at | 1u << 7));
+    const std::size_t bucket_mask = array.bucket_mask;
+    const Bucket* const buckets = array.buckets;
+    LaneMask several = 0; // more than one candidate, or maybe
+    for_lanes(live, [&](std::size_t lane) {
+        const Bucket& bucket = bucket_at(buckets, bucket_mask, hashes[lane]);
+        const std::uint32_t at = bucket.alike(hashes[lane]);
+        // Where there is none, it is the word behind the slots, 0 but for an overflow.
+        const auto i = static_cast<unsigned>(std::countr_zero(at | 1u << slots_per_bucket));
         const Entry* const entry =
             tuple_slot::entry_of(bucket.line()[i].load(std::memory_order_acquire));
         __builtin_prefetch(entry);
-        best[lane] = at != 0 ? entry : nullptr;
-        several |= LaneMask{(at & (at - 1)) != 0 || bucket.overflow() != nullptr} << lane;
-    }
-    for (const std::size_t lane : Lanes{live & ~several}) {
-        if (best[lane] == nullptr)
-            continue;
+        best[lane] = entry;
+        if (((at & (at - 1)) | bucket.overflow_bits()) != 0) [[unlikely]]
+            several |= lane_bit(lane);
+    });
+    for_lanes(live & ~several, [&](std::size_t lane) {
+        const Entry* const entry = best[lane];
+        if (entry == nullptr)
+            return;
         std::uint64_t differs = 0;
-        for (std::size_t i = 0; i < count; ++i)
-            differs |= (keys[lane].word[mask_.word[i]] & mask_.bits[i]) ^ best[lane]->values()[i];
-        if (differs != 0 || !best[lane]->visible(g)) [[unlikely]]
+        for (std::size_t i = 0; i < mask.count(); ++i)
+            differs |= mask.of(keys[lane], i) ^ entry->values()[i];
+        if (differs != 0 || !entry->visible(g)) [[unlikely]]
             best[lane] = nullptr;
-    }
+        else
+            __builtin_prefetch(entry->payload);
+    });
     for (const std::size_t lane : Lanes{several})
         best[lane] = choose(lane);
 }

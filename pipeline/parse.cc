@@ -305,7 +305,7 @@ inline bool parse_ethernet(Packet& packet, PortNumber inport, FlowKey& key) noex
     constexpr std::uint64_t high48 = ~std::uint64_t{0xffff};
     const auto src_type = load_be<std::uint64_t>(packet.data + 6);
     const auto type = static_cast<std::uint32_t>(src_type & 0xffff);
-    if (type < ether::first_type || ether::is_tag(type)) [[unlikely]]
+    if (type != ether::ip4 && (type < ether::first_type || ether::is_tag(type))) [[unlikely]]
         return false;
     packet.l2_bytes = ether::header_bytes;
     packet.l3_offset = 0;
@@ -314,6 +314,47 @@ inline bool parse_ethernet(Packet& packet, PortNumber inport, FlowKey& key) noex
     key.word[1] = load_be<std::uint64_t>(packet.data) & high48;
     key.word[2] = src_type & high48;
     clear(key, 0);
+    return true;
+}
+
+/// The whole of parse() for what most packets are: IPv4 without options and in one piece, TCP or
+/// UDP, without a tag. False, and nothing written, where there is more to it.
+inline bool
+parse_plain_ip4(Packet& packet, PortNumber inport, WordMask words, FlowKey& key) noexcept {
+    constexpr std::uint32_t l3 = ether::header_bytes, l4 = l3 + ip4_header::bytes;
+    constexpr std::uint64_t high48 = ~std::uint64_t{0xffff};
+    if (packet.head_bytes < l4 + tcp_header::bytes) [[unlikely]]
+        return false;
+    const std::byte* const data = packet.data;
+    const auto type_and_on = load_be<std::uint64_t>(data + 12);     // version, tos, total, id
+    const auto fragment_and_on = load_be<std::uint64_t>(data + 20); // ttl, protocol, sum
+    const std::uint64_t proto = fragment_and_on >> 32 & 0xff;
+    const std::uint32_t tcp = proto == ipproto::tcp;
+    constexpr std::uint64_t in_pieces = ip4_header::more_fragments | ip4_header::offset_mask;
+    if ((type_and_on >> 40 != (std::uint64_t{ether::ip4} << 8 | 0x45)) |
+        ((fragment_and_on >> 48 & in_pieces) != 0) | ((proto != ipproto::udp) & !tcp)) [[unlikely]]
+        return false;
+    const std::uint32_t total = type_and_on >> 16 & 0xffff;
+    const std::uint32_t headers =
+        ip4_header::bytes + udp_header::bytes + tcp * (tcp_header::bytes - udp_header::bytes);
+    const std::uint32_t offset_flags =
+        load_be<std::uint16_t>(data + l4 + tcp_header::offset_flags) & (0 - tcp);
+    if ((total < headers) | (total > packet.bytes - l3) | (offset_flags >> 12 < 5 * tcp))
+        [[unlikely]]
+        return false;
+    clear(key, words);
+    packet.l2_bytes = l3;
+    packet.l3_offset = l3;
+    packet.l4_offset = l4;
+    static_assert(bits(Shape::udp) >> 1 == bits(Shape::tcp));
+    key.word[0] = bits(Shape::ip4 | Shape::ip) | bits(Shape::udp) >> tcp |
+                  std::uint64_t{ether::ip4} << 32 | static_cast<std::uint32_t>(inport);
+    key.word[1] = load_be<std::uint64_t>(data) & high48;
+    key.word[2] = load_be<std::uint64_t>(data + 6) & high48;
+    key.word[3] = load_be<std::uint64_t>(data + l3 + ip4_header::src);
+    key.word[4] = proto << proto_shift | (fragment_and_on >> 40 & 0xff) << ttl_shift |
+                  (type_and_on >> 32 & 0xff) << tos_shift | load_be<std::uint32_t>(data + l4);
+    key.word[5] = std::uint64_t{offset_flags & 0xfff} << tcp_flags_shift;
     return true;
 }
 
@@ -328,21 +369,23 @@ Drop parse(Packet& packet, PortNumber inport, Depth depth, FlowKey& key) noexcep
 }
 
 ParsedLanes parse(Burst& burst, PortNumber inport, const Depth& depth) noexcept {
-    ParsedLanes lanes;
+    ParsedLanes lanes{.live = first_lanes(burst.count)};
     burst.why.fill(Drop::none);
     burst.shape.fill(0);
     const bool only_ethernet = !depth.l3 && depth.words >> 8 == 0;
-    for (std::size_t lane = 0; lane < burst.count; ++lane) {
+    for (std::size_t lane = 0, count = burst.count; lane < count; ++lane) {
         Packet& packet = burst.packet[lane];
         FlowKey& key = burst.key[lane];
-        if (only_ethernet && parse_ethernet(packet, inport, key)) {
-            lanes.live |= lane_bit(lane);
-        } else {
+        if (depth.l3 && parse_plain_ip4(packet, inport, depth.words, key)) {
+            burst.shape[lane] = key.shape();
+        } else if (!only_ethernet || !parse_ethernet(packet, inport, key)) {
             burst.why[lane] = parse_one(packet, inport, depth, key);
             burst.shape[lane] = key.shape();
-            lanes.live |= LaneMask{burst.why[lane] == Drop::none} << lane;
+            if (burst.why[lane] != Drop::none) [[unlikely]]
+                lanes.live &= ~lane_bit(lane);
         }
-        lanes.reserved_multicast |= LaneMask{is_reserved_multicast(key)} << lane;
+        if (is_reserved_multicast(key)) [[unlikely]]
+            lanes.reserved_multicast |= lane_bit(lane);
     }
     lanes.reserved_multicast &= lanes.live;
     return lanes;
