@@ -2,6 +2,7 @@
 // over the flows of a real OVN: cycles a packet and a lookup.
 //
 //   walk_bench l2 [MACS [BURSTS]]    packets to random destinations, one table, one output
+//   walk_bench l3 [PREFIXES [BURSTS]] packets to random routes, which rewrite both MACs and the TTL
 //   walk_bench rules FILE [BURSTS]   ClassBench filters, four in five permitting, and 100,000
 //                                    packets drawn over them
 //   walk_bench ovn [BURSTS]          packets sought for long walks; ct() goes on as an established
@@ -19,6 +20,7 @@
 #include "tests/oracle/packets.hh"
 #include "tests/support/manual_reclaimer.hh"
 #include "tests/support/packets.hh"
+#include "tests/support/routes.hh"
 
 #include <algorithm>
 #include <cstdio>
@@ -172,6 +174,36 @@ std::string address(std::uint32_t number, std::uint32_t bits) {
     for (int shift = 24; shift >= 0; shift -= 8)
         text += std::to_string(number >> shift & 255) + (shift == 0 ? "/" : ".");
     return text + std::to_string(bits);
+}
+
+void l3(std::size_t prefixes, std::size_t bursts) {
+    Bench bench;
+    const PortId in = bench.port("in", PortNumber{1});
+    bench.port("out", PortNumber{2});
+    const auto routes = test::internet_routes4(prefixes, 1);
+    Random random{1};
+    for (const auto& route : routes)
+        bench.rule(
+            0,
+            100 + route.length,
+            *parse_match("ip4.dst == " + address(route.prefix, route.length)),
+            *parse_actions(
+                "eth.src = 02:00:00:00:00:01; eth.dst = " + mac(oracle::below(random, 64)) +
+                "; ip.ttl--; output(\"out\");"
+            )
+        );
+    bench.tables.commit();
+    bench.plan();
+    for (std::size_t i = 0; i < 4'096; ++i) {
+        const auto& route = routes[oracle::below(random, routes.size())];
+        const auto host = static_cast<std::uint32_t>(random()) & ~test::masked(~0u, route.length);
+        const std::string to = address(route.prefix | host, 32);
+        bench.packets.emplace_back(
+            test::udp("10.0.0.1:5 > " + to.substr(0, to.find('/')) + ":53").size(60)
+        );
+    }
+    bench.ingress.assign(bench.packets.size() / burst_max, in);
+    bench.report(("l3 " + std::to_string(prefixes) + " prefixes").c_str(), bursts);
 }
 
 std::string match_text(const bench::Filter& filter) {
@@ -367,6 +399,8 @@ int main(int argc, char** argv) {
     };
     if (what == "l2" || what.empty())
         weft::l2(number(2, 1'000), number(3, 20'000));
+    if (what == "l3")
+        weft::l3(number(2, 1'000), number(3, 20'000));
     if (what == "rules" && argc > 2)
         weft::rules(argv[2], number(3, 20'000));
     if (what == "ovn" || what.empty())

@@ -1,4 +1,5 @@
 // Lookups: level by level, all lanes at a time.
+#include "base/select.hh"
 #include "classifier/lpm.hh"
 #include "classifier/lpm_node.hh"
 
@@ -7,9 +8,9 @@ namespace weft {
 using namespace lpm;
 
 // No branch depends on an address: what a node says is computed whether it holds or not and chosen
-// afterwards, so the processor works on many lanes at a time, and the next nodes' lines come while
-// other lanes are looked at. On the way down only the node of the longest prefix so far is
-// remembered; where in it the value stands is computed once, at the end.
+// afterwards by masks, so the processor works on many lanes at a time, and the next nodes' lines
+// come while other lanes are looked at. On the way down only the node of the longest prefix so far
+// is remembered; where in it the value stands is computed once, at the end.
 template <class Address>
 void Lpm<Address>::lookup(
     const LpmRoot* root, const Address* address, LaneMask live, std::uint64_t* value
@@ -17,52 +18,46 @@ void Lpm<Address>::lookup(
     using Key = typename Family<Address>::Key;
     using Node = Node<typename Key::Window>;
     const std::byte* base = arena_->base();
-    const auto node_of = [base](std::uint32_t handle) {
-        return reinterpret_cast<const Node*>(base + std::size_t{handle} * SlotArena::unit);
+    const auto node_of = [base](std::size_t handle) {
+        return reinterpret_cast<const Node*>(base + handle * SlotArena::unit);
     };
     std::array<Key, burst_max> key;
     std::array<const Node*, burst_max> at;
     std::array<const Node*, burst_max> best;
-    std::array<std::uint64_t, burst_max> best_prefixes; // the node's that the address has
-    for (const std::size_t lane : Lanes{live}) {
+    for_lanes(live, [&](std::size_t lane) {
         key[lane] = Key{address[lane]};
         at[lane] = node_of(root[lane].node[key[lane].first_bit()]);
-        best[lane] = at[lane];
-        best_prefixes[lane] = 0;
-    }
+        best[lane] = node_of(0); // empty
+    });
     for (LaneMask open = live; open != 0;) {
         LaneMask next = 0;
-        for (const std::size_t lane : Lanes{open}) {
+        for_lanes(open, [&](std::size_t lane) {
             const Node& node = *at[lane];
             const std::uint64_t cut = key[lane].cut(node);
             const std::uint64_t chunk = cut & 63;
             const bool is_below = cut >> 6 == node.window;
-            const std::uint64_t prefixes = is_below ? node.internal & ancestors[chunk] : 0;
-            best[lane] = prefixes != 0 ? &node : best[lane];
-            best_prefixes[lane] = prefixes != 0 ? prefixes : best_prefixes[lane];
+            const bool has_prefix = is_below & ((node.internal & ancestors[chunk]) != 0);
+            best[lane] = select(has_prefix, &node, best[lane]);
 
             // A leaf has a value in the place of `external`; what is read for it counts nothing,
             // but lies in its slot.
             const std::uint64_t external = node.words()[Node::head_words];
             const bool goes_on = is_below & node.is_branch() & ((external >> chunk & 1) != 0);
-            const std::uint32_t* child =
-                node.children() + rank_of(external, static_cast<unsigned>(chunk));
-            std::uint32_t handle;
-            std::memcpy(&handle, goes_on ? static_cast<const void*>(child) : &node, sizeof handle);
-            const Node* below = node_of(handle);
-            at[lane] = goes_on ? below : at[lane];
+            const std::uint64_t if_so = mask_if(goes_on);
+            const std::size_t child = rank_of(external, static_cast<unsigned>(chunk)) & if_so;
+            at[lane] = node_of(node.children()[child] & if_so);
             __builtin_prefetch(at[lane]);
             next |= LaneMask{goes_on} << lane;
-        }
+        });
         open = next;
     }
-    for (const std::size_t lane : Lanes{live}) {
+    for_lanes(live, [&](std::size_t lane) {
         const Node& node = *best[lane];
-        const std::uint64_t prefixes = best_prefixes[lane];
+        const std::uint64_t prefixes = node.internal & ancestors[key[lane].cut(node) & 63];
         const auto longest = static_cast<unsigned>(std::countl_zero(prefixes | 1)) ^ 63;
         const std::uint64_t* result = node.results() + rank_of(node.internal, longest);
-        value[lane] = *(prefixes != 0 ? result : &root[lane].default_value);
-    }
+        value[lane] = *select(prefixes != 0, result, &root[lane].default_value);
+    });
 }
 
 template void

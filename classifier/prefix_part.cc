@@ -156,13 +156,16 @@ PrefixPart::choose(const FlowKey* keys, LaneMask live, Generation g, LpmRoot* ro
     LaneMask chosen = 0;
     if (const Vrf* only = only_.load(std::memory_order_acquire); only != nullptr) {
         const LpmRoot its = only->root_at(g);
-        for (const std::size_t lane : Lanes{live}) {
-            std::uint64_t differs = 0;
-            for (std::size_t i = 0; i < PrefixKind::others_max; ++i)
-                differs |= (keys[lane].word[other_word_[i]] & other_bits_[i]) ^ only->others_[i];
+        const std::size_t word = other_word_[0]; // which mostly is all that there is
+        const std::uint64_t bits = other_bits_[0], value = only->others_[0];
+        for_lanes(live, [&](std::size_t lane) {
             root[lane] = its;
-            chosen |= LaneMask{differs == 0} << lane;
-        }
+            chosen |= LaneMask{(keys[lane].word[word] & bits) == value} << lane;
+        });
+        for (std::size_t i = 1; i < kind_.others.count; ++i)
+            for (const std::size_t lane : Lanes{chosen})
+                if ((keys[lane].word[other_word_[i]] & other_bits_[i]) != only->others_[i])
+                    chosen &= ~lane_bit(lane);
         return chosen;
     }
     std::array<const Entry*, burst_max> found;
@@ -186,23 +189,26 @@ LaneMask PrefixPart::lookup(const FlowKey* keys, LaneMask live, Generation g, co
     if (here == 0)
         return 0;
     std::array<std::uint64_t, burst_max> value;
+    const std::size_t word = kind_.word;
     if (kind_.wide) {
         std::array<U128, burst_max> address;
-        for (const std::size_t lane : Lanes{here})
-            address[lane] = {keys[lane].word[kind_.word], keys[lane].word[kind_.word + 1u]};
+        for_lanes(here, [&](std::size_t lane) {
+            address[lane] = {keys[lane].word[word], keys[lane].word[word + 1]};
+        });
         tries_.wide.lookup(root.data(), address.data(), here, value.data());
     } else {
         std::array<std::uint32_t, burst_max> address;
-        for (const std::size_t lane : Lanes{here})
-            address[lane] = static_cast<std::uint32_t>(keys[lane].word[kind_.word]);
+        for_lanes(here, [&](std::size_t lane) {
+            address[lane] = static_cast<std::uint32_t>(keys[lane].word[word]);
+        });
         tries_.narrow.lookup(root.data(), address.data(), here, value.data());
     }
     LaneMask hit = 0;
-    for (const std::size_t lane : Lanes{here}) {
+    for_lanes(here, [&](std::size_t lane) {
         const auto* payload = reinterpret_cast<const void*>(value[lane]);
         found[lane] = payload != nullptr ? payload : found[lane];
         hit |= LaneMask{payload != nullptr} << lane;
-    }
+    });
     return hit;
 }
 

@@ -65,8 +65,7 @@ void find_rules(
     }
     if (const auto best = table.tuples->best_rank())
         turns.add({*best, 0, nullptr});
-    for (const std::size_t lane : Lanes{live})
-        found[lane] = nullptr;
+    for_lanes(live, [&](std::size_t lane) { found[lane] = nullptr; });
     std::array<const void*, burst_max> payload;
     LaneMask open = live, hit = 0;
     Rank floor = ~Rank{0}; // nothing that was found ranks below
@@ -80,8 +79,7 @@ void find_rules(
         if (open == 0)
             return;
         const LaneMask more = ask(table, turn.prefixes, keys, open, g, payload.data());
-        for (const std::size_t lane : Lanes{more & ~hit})
-            found[lane] = program_of(payload[lane]);
+        for_lanes(more & ~hit, [&](std::size_t lane) { found[lane] = program_of(payload[lane]); });
         for (const std::size_t lane : Lanes{more & hit})
             if (goes_first(*program_of(payload[lane]), *found[lane]))
                 found[lane] = program_of(payload[lane]);
