@@ -239,6 +239,7 @@ private:
         case Kind::meter:
         case Kind::unsupported:
             return "an action that this build does not carry out";
+        case Kind::hop:
         case Kind::set_low:
         case Kind::end:
             break;

@@ -4,6 +4,7 @@
 #include "dataplane/buffers.hh"
 #include "pipeline/checksum.hh"
 #include "pipeline/headers.hh"
+#include "pipeline/program.hh"
 #include "pipeline/rewrite.hh"
 #include "pipeline/tables.hh"
 
@@ -79,6 +80,8 @@ void Transmit::run(
 ) noexcept {
     now_ms_ = now_ms;
     account_ = &account;
+    for (const std::size_t lane : Lanes{burst.hops})
+        rewrite_hop(burst.packet[lane], burst.shape[lane], hop_of(*burst.hop[lane]));
     if (pass_on(burst, taken, plan))
         return free_dropped();
     for (std::size_t lane = 0; lane < burst.count; ++lane) {

@@ -13,6 +13,7 @@
 
 namespace weft {
 
+struct Op;
 struct PuntSpec;
 
 /// One thing that a walk decided. Effects of a lane are chained in the order of its actions.
@@ -64,37 +65,24 @@ struct Learned {
 };
 
 /// Lanes 0 to count-1 hold packets. Owns nothing: dataplane keeps the buffers from receive to
-/// transmit. After process(), a plain lane goes out on its port, whole and as it came; a lane with
-/// effects is carried out by them; any other is dropped for `why`.
+/// transmit. After process(), a plain lane goes out on its port, whole and, but for a hop's edits,
+/// as it came; a lane with effects is carried out by them; any other is dropped for `why`.
 struct Burst {
     std::uint32_t count = 0;
     LaneMask live = 0;  // lanes that parse let through
     LaneMask plain = 0; // lanes for which all that was decided is `port`; they have no effects
+    LaneMask hops = 0;  // of them, those that get a hop's edits before
     BridgeId bridge{};  // where the burst came in
     PortId ingress = PortId::none;
     std::array<Packet, burst_max> packet;
     std::array<std::uint16_t, burst_max> shape; // as parsed: what rewrite needs
     std::array<Drop, burst_max> why;            // of lanes without effects
     std::array<PortId, burst_max> port;         // of plain lanes
+    std::array<const Op*, burst_max> hop;       // of lanes in `hops`: hop_of()
     std::array<FlowKey, burst_max> key;
     Effects effects;
     std::uint32_t learned_count = 0;
     std::array<Learned, burst_max> learned;
 };
-
-/// Gives plain lanes the effects that they stand for: for readers who want one form and have time.
-/// A lane for which there is no room is then one dropped as effects_exceeded.
-inline void spell_out_plain(Burst& burst) noexcept {
-    Effects& effects = burst.effects;
-    for (const std::size_t lane : Lanes{burst.plain}) {
-        if (effects.used == Effects::effects_max) {
-            burst.why[lane] = Drop::effects_exceeded;
-            continue;
-        }
-        effects.first[lane] = effects.last[lane] = effects.used;
-        effects.effect[effects.used++] = {.kind = Effect::Kind::output, .port = burst.port[lane]};
-    }
-    burst.plain = 0;
-}
 
 } // namespace weft

@@ -90,6 +90,7 @@ void process_traced(
 ) noexcept {
     burst.effects.clear();
     burst.plain = 0;
+    burst.hops = 0;
     burst.learned_count = 0;
     Depth depth = now.depth;
     if (first != nullptr) // it may be younger than the world

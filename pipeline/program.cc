@@ -40,25 +40,28 @@ void OpLists::forget_dead() {
 
 namespace {
 
-/// How the operations can be run, with the port and whether they decrement.
-void choose_way(const std::vector<Op>& ops, Program& program) {
+/// How the operations can be run, and with what.
+void choose_way(std::vector<Op>& ops, Program& program) {
     if (ops[0].kind == Op::Kind::drop)
         program.way = Program::Way::drop;
     const std::size_t edits = ops.size() - std::min<std::size_t>(ops.size(), 2);
     if (ops.size() < 2 || ops[edits].kind != Op::Kind::output_port || ops[edits].a != 0)
         return;
-    bool decrements = false;
+    Hop hop;
     for (const Op& op : std::span{ops}.first(edits)) {
-        const bool decrements_once = op.kind == Op::Kind::dec_ttl && !decrements;
-        const bool sets_mac =
-            op.kind == Op::Kind::set && op.needs == 0 && (op.arg == 1 || op.arg == 2);
-        if (!decrements_once && !sets_mac)
+        constexpr std::uint64_t address = ~std::uint64_t{0xffff};
+        if (op.kind == Op::Kind::dec_ttl && !hop.decrements_ttl)
+            hop.decrements_ttl = true;
+        else if (op.kind == Op::Kind::set && (op.arg == 1 || op.arg == 2) && op.b == address)
+            hop = with_address(hop, op.arg, op.a);
+        else
             return;
-        decrements = decrements || decrements_once;
     }
-    program.way = edits == 0 ? Program::Way::send : Program::Way::edit_and_send;
-    program.decrements_ttl = decrements;
+    program.way = edits == 0 ? Program::Way::send : Program::Way::hop;
     program.port = static_cast<PortId>(ops[edits].arg);
+    program.decrements_ttl = hop.decrements_ttl;
+    if (edits != 0)
+        ops.insert(ops.begin(), pack(hop));
 }
 
 /// Where a slice lies if it stays within one word of the key.
@@ -93,11 +96,11 @@ public:
 
     ProgramPtr finish(OpLists& lists) {
         auto program = std::make_unique<Program>();
-        program->op = lists.share(ops_);
         program->conjunctive = !details_.conjunctions.empty();
         if (program->conjunctive || !details_.punts.empty() || !details_.unsupported.empty())
             program->details = new Program::Details{std::move(details_)};
         choose_way(ops_, *program);
+        program->op = lists.share(ops_);
         program->words = words_;
         program->shapes = shapes_;
         return program;

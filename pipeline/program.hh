@@ -4,6 +4,7 @@
 #include "base/ids.hh"
 #include "base/key.hh"
 #include "classifier/entry.hh"
+#include "pipeline/rewrite.hh"
 #include "pipeline/tables.hh"
 
 #include <cstdint>
@@ -43,9 +44,10 @@ struct Op {
         check_larger, // arg: bytes; a: FieldSlice of one bit
         meter,        // arg: MeterId; a as below: not carried out yet, and may not be there
         unsupported,  // a: index into the program's names
+        hop,          // first of a list of Way::hop: its edits in one (hop_of); no step of its own
     };
     Kind kind{};
-    std::uint8_t reserved = 0;
+    std::uint8_t flags = 0;  // of hop
     std::uint16_t needs = 0; // shape bits without which the operation does nothing
     std::uint32_t arg = 0;
     std::uint64_t a = 0;
@@ -57,6 +59,21 @@ static_assert(sizeof(Op) == 24);
 struct MoveWords {
     std::uint8_t from_word, from_shift, to_word, to_shift, bits;
 };
+
+constexpr Op pack(const Hop& hop) noexcept {
+    Op op{.kind = Op::Kind::hop, .arg = hop.tail, .a = hop.head, .b = hop.keep_head};
+    op.flags = static_cast<std::uint8_t>(hop.decrements_ttl | (hop.keep_tail & 1) << 1);
+    return op;
+}
+constexpr Hop hop_of(const Op& op) noexcept {
+    return {
+        .keep_head = op.b,
+        .head = op.a,
+        .keep_tail = 0 - std::uint32_t{op.flags} / 2, // all bits or none
+        .tail = op.arg,
+        .decrements_ttl = (op.flags & 1) != 0,
+    };
+}
 
 constexpr std::uint64_t pack(FieldSlice slice) noexcept {
     return std::uint64_t{static_cast<std::uint16_t>(slice.field)} << 16 |
@@ -118,10 +135,9 @@ struct alignas(cache_line) Program {
     /// What a lane needs to run it.
     enum class Way : std::uint8_t {
         walk,
-        send,          // nothing: all that it does is sending the whole packet on `port`
-        drop,          // nothing: that is all that it does
-        edit_and_send, // as `send`, after writing MACs (set, words 1 and 2) and dec_ttl, at most
-                       // once
+        send, // nothing: all that it does is sending the whole packet on `port`
+        drop, // nothing: that is all that it does
+        hop,  // as `send`, after a hop's edits: its first operation has them
     };
 
     const Rule* rule = nullptr;       // nullptr: a table's miss, a bucket, a packet-out
@@ -130,10 +146,10 @@ struct alignas(cache_line) Program {
     std::shared_ptr<const Op[]> op; // the last one is `end`
     WordMask words = 0;             // of the key, read or written
     CounterId counter = CounterId::none;
-    PortId port = PortId::none; // of Way::send and Way::edit_and_send
+    PortId port = PortId::none; // of Way::send and Way::hop
     std::uint16_t shapes = 0;   // asked for
     Way way = Way::walk;
-    bool decrements_ttl = false; // of Way::edit_and_send
+    bool decrements_ttl = false; // of Way::hop
     bool conjunctive = false;    // its rule only contributes clauses
 
     Program() = default;

@@ -6,6 +6,7 @@
 #include "pipeline/headers.hh"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 // L3 and L4 first, at the offsets of the packet as it came; tags last, because they move the
@@ -246,6 +247,44 @@ void Rewrite::tags() noexcept {
 }
 
 } // namespace
+
+Hop with_address(const Hop& hop, std::size_t word, std::uint64_t value) noexcept {
+    std::array<std::byte, 12> keep, bytes;
+    const auto take = [&](std::array<std::byte, 12>& into, std::uint64_t head, std::uint32_t tail) {
+        std::memcpy(into.data(), &head, sizeof head);
+        std::memcpy(into.data() + sizeof head, &tail, sizeof tail);
+    };
+    take(keep, hop.keep_head, hop.keep_tail);
+    take(bytes, hop.head, hop.tail);
+    const std::size_t at = word == 1 ? 0 : 6;
+    store_be48(keep.data() + at, 0);
+    store_be48(bytes.data() + at, value >> 16);
+    Hop made = hop;
+    std::memcpy(&made.keep_head, keep.data(), sizeof made.keep_head);
+    std::memcpy(&made.keep_tail, keep.data() + sizeof made.keep_head, sizeof made.keep_tail);
+    std::memcpy(&made.head, bytes.data(), sizeof made.head);
+    std::memcpy(&made.tail, bytes.data() + sizeof made.head, sizeof made.tail);
+    return made;
+}
+
+Edit edit_of(const Hop& hop, const FlowKey& key) noexcept {
+    Edit edit{};
+    std::copy_n(key.word.begin(), std::size(edit.word), edit.word);
+    constexpr std::uint64_t address = ~std::uint64_t{0xffff};
+    const auto set = [&](std::size_t word, std::uint64_t value) {
+        edit.word[word] = (edit.word[word] & ~address) | (value & address);
+        edit.dirty |= WordMask{1} << word;
+    };
+    if ((hop.keep_head & 0xff) == 0)
+        set(1, byte_swap(hop.head));
+    if (hop.keep_tail == 0)
+        set(2, byte_swap(hop.head >> 48 | std::uint64_t{hop.tail} << 16));
+    if (hop.decrements_ttl && key.is(Shape::ip)) {
+        edit.word[4] -= std::uint64_t{1} << 48;
+        edit.dirty |= WordMask{1} << 4;
+    }
+    return edit;
+}
 
 void rewrite(Packet& packet, std::uint16_t original_shape, const Edit& edit) noexcept {
     Rewrite at{packet, edit, original_shape};

@@ -1,14 +1,13 @@
-// Rules' counters of one worker: memory that grows in chunks ahead of the rules, written by that
-// worker alone.
+// Rules' counters of one worker: one piece of memory, real as far as rules have used it, written by
+// that worker alone.
 #pragma once
 
 #include "base/counter.hh"
 #include "base/ids.hh"
+#include "classifier/arena.hh"
 
-#include <array>
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 
 namespace weft {
 
@@ -19,43 +18,36 @@ struct alignas(32) RuleCounters {
     Counter used_ms;
 };
 
-/// The control thread calls prepare() before a rule with that counter is published; the worker then
-/// finds the chunk there.
+/// The control thread calls prepare() before a rule with that counter is published, so that the
+/// worker's first write meets a page that is there.
 class WorkerCounters {
 public:
-    static constexpr std::size_t chunk_size = 4'096;
-
     explicit WorkerCounters(std::size_t counters_max)
-        : chunks_max_{counters_max / chunk_size + 1},
-          chunks_{std::make_unique<std::atomic<Chunk*>[]>(chunks_max_)} {}
-    ~WorkerCounters() {
-        for (std::size_t i = 0; i < chunks_max_; ++i)
-            delete chunks_[i].load(std::memory_order_relaxed);
-    }
+        : lines_{counters_max * sizeof(RuleCounters) / cache_line + 1},
+          first_{static_cast<RuleCounters*>(take_lines(lines_))} {}
+    ~WorkerCounters() { give_lines(first_, lines_); }
     WorkerCounters(const WorkerCounters&) = delete;
     WorkerCounters& operator=(const WorkerCounters&) = delete;
 
-    RuleCounters& of(CounterId id) noexcept {
-        return (*chunks_[index(id) / chunk_size].load(std::memory_order_relaxed)
-        )[index(id) % chunk_size];
-    }
+    RuleCounters& of(CounterId id) const noexcept { return first_[index(id)]; }
     void
-    add(CounterId id, std::uint64_t packets, std::uint64_t bytes, std::uint64_t now_ms) noexcept {
+    add(CounterId id, std::uint64_t packets, std::uint64_t bytes, std::uint64_t now_ms
+    ) const noexcept {
         RuleCounters& counters = of(id);
         counters.packets.add(packets);
         counters.bytes.add(bytes);
         counters.used_ms.set(now_ms);
     }
-    void prepare(CounterId id) {
-        auto& chunk = chunks_[index(id) / chunk_size];
-        if (chunk.load(std::memory_order_relaxed) == nullptr)
-            chunk.store(new Chunk, std::memory_order_release);
+    void prepare(CounterId id) noexcept {
+        constexpr std::size_t in_page = 4'096 / sizeof(RuleCounters);
+        for (; prepared_ <= index(id); prepared_ += in_page)
+            first_[prepared_].packets.set(0);
     }
 
 private:
-    using Chunk = std::array<RuleCounters, chunk_size>;
-    std::size_t chunks_max_;
-    std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
+    std::size_t lines_;
+    RuleCounters* const first_;
+    std::size_t prepared_ = 0; // no counter from here on has a page of its own yet
 };
 
 } // namespace weft

@@ -43,23 +43,24 @@ void Walk<traced>::lookup(const Table* table, LaneMask here, const Program** fou
                 table == nullptr ? nullptr : find_rule(*table, burst_.key[lane], now_.generation);
         return;
     }
+    const WorkerCounters& counters = worker_.counters;
+    const auto prefetch_counters = [&](const Program* program) {
+        if (!traced && program != nullptr)
+            __builtin_prefetch(&counters.of(program->counter), 1);
+    };
     if (table->prefix_parts != 0) {
         find_rules(*table, burst_.key.data(), here, now_.generation, found);
         for (const std::size_t lane : Lanes{here})
-            __builtin_prefetch(found[lane]);
-    } else {
-        const Entry* best[burst_max];
-        table->tuples->lookup(burst_.key.data(), here, now_.generation, best);
-        for (const std::size_t lane : Lanes{here}) {
-            found[lane] =
-                best[lane] == nullptr ? nullptr : static_cast<const Program*>(best[lane]->payload);
-            __builtin_prefetch(found[lane]);
-        }
+            prefetch_counters(found[lane]);
+        return;
     }
-    if constexpr (!traced)
-        for (const std::size_t lane : Lanes{here})
-            if (found[lane] != nullptr)
-                __builtin_prefetch(&worker_.counters.of(found[lane]->counter), 1);
+    const Entry* best[burst_max];
+    table->tuples->lookup(burst_.key.data(), here, now_.generation, best);
+    for_lanes(here, [&](std::size_t lane) {
+        found[lane] =
+            best[lane] == nullptr ? nullptr : static_cast<const Program*>(best[lane]->payload);
+        prefetch_counters(found[lane]);
+    });
 }
 
 template <bool traced>
@@ -109,7 +110,7 @@ bool Walk<traced>::run(std::size_t lane) noexcept {
         if (op.kind == Op::Kind::end) {
             next = list_ended(lane);
         } else {
-            if (op.kind != Op::Kind::set_low) {
+            if (op.kind != Op::Kind::set_low && op.kind != Op::Kind::hop) {
                 if (++at.steps > walk_steps_max) [[unlikely]]
                     return abort(lane, Drop::steps_exceeded) == Next::table;
                 tell(lane, {.what = StoryStep::What::action, .rule = at.program->rule, .op = &op});
@@ -129,6 +130,7 @@ auto Walk<traced>::step(std::size_t lane, const Op& op) noexcept -> Next {
     const bool has_fields = has(key.shape(), static_cast<Shape>(op.needs));
     switch (op.kind) {
     case Kind::end:
+    case Kind::hop:
         break;
     case Kind::output_port:
         return output(lane, static_cast<PortId>(op.arg), static_cast<std::uint32_t>(op.a), false);

@@ -29,10 +29,10 @@ public:
     void lookup(const Table* table, LaneMask here, const Program** found) noexcept;
     bool hit(std::size_t lane, const Table* table, const Program* found) noexcept;
     bool run_program(std::size_t lane, const Program* program) noexcept;
-    /// Hits in the first table whose program is a drop or one whole output, perhaps after a few
-    /// edits, for lanes that have no machine yet: makes them dropped or plain lanes of the burst,
-    /// or gives them their effect. Returns those; with the others, which may hit what is refused or
-    /// leads through a patch port, nothing was done.
+    /// Hits in the first table whose program is a drop or one whole output, perhaps after a hop's
+    /// edits, for lanes that have no machine yet: makes them dropped or plain lanes of the burst.
+    /// Returns those; with the others, which may hit what is refused or leads through a patch port,
+    /// nothing was done.
     LaneMask end_at_once(const Table& table, LaneMask here, const Program* const* found) noexcept;
     /// A packet that goes to the control thread before any table.
     void punt_unprocessed(std::size_t lane, const PuntSpec& spec) noexcept;
@@ -46,7 +46,6 @@ private:
     Next abort(std::size_t lane, Drop reason) noexcept;
 
     // outputs
-    bool edit_at_once(std::size_t lane, const Table& table, const Program& program) noexcept;
     /// Why a packet that came in as `inport` may not leave on the port; Drop::none: it may.
     Drop refusal(const PortView* port, PortNumber inport, bool to_ingress) const noexcept;
     Next output(std::size_t lane, PortId port, std::uint32_t max_bytes, bool to_ingress) noexcept;

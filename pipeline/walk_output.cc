@@ -97,88 +97,47 @@ auto Walk<traced>::output(
     return Next::on;
 }
 
-/// Way::edit_and_send but for the port. False, and nothing done, where the time to live is over.
-template <bool traced>
-bool Walk<traced>::edit_at_once(
-    std::size_t lane, const Table& table, const Program& program
-) noexcept {
-    const FlowKey& key = burst_.key[lane];
-    Effects& effects = burst_.effects;
-    const bool decrements = program.decrements_ttl && key.is(Shape::ip);
-    if ((decrements && (key.word[4] >> 48 & 0xff) <= 1) || effects.used == Effects::effects_max ||
-        effects.edits_used == Effects::edits_max) [[unlikely]]
-        return false;
-    const std::uint16_t at = effects.used++;
-    Edit& edit = effects.edits[effects.edits_used];
-    edit.vlan_popped = 0;
-    edit.vlan_pushed = 0;
-    for (std::size_t word = 0; word < 6; ++word)
-        edit.word[word] = key.word[word];
-    WordMask dirty = WordMask{decrements} << 4;
-    edit.word[4] -= std::uint64_t{decrements} << 48;
-    for (const Op* op = program.op.get(); op->kind != Op::Kind::output_port; ++op)
-        if (op->kind == Op::Kind::set) {
-            edit.word[op->arg] = (edit.word[op->arg] & ~op->b) | op->a;
-            dirty |= WordMask{1} << op->arg;
-        }
-    edit.dirty = dirty;
-    Effect& effect = effects.effect[at];
-    effect = Effect{};
-    effect.kind = Effect::Kind::output;
-    effect.table = static_cast<std::uint16_t>(table.number);
-    effect.port = program.port;
-    if (dirty != 0)
-        effect.edit = effects.edits_used++;
-    effects.first[lane] = effects.last[lane] = at;
-    return true;
-}
-
-// Packets of a burst often go the same way: the last port's state is kept, and a rule that
-// neighbours hit is counted once for all of them. Which packets drop nobody can predict, so that is
-// no branch.
+// Packets of a burst often go the same way: the last port's state is kept. Which packets drop
+// nobody can predict, so that is no branch.
 template <bool traced>
 LaneMask
 Walk<traced>::end_at_once(const Table& table, LaneMask here, const Program* const* found) noexcept {
-    PortId last = PortId::none;
-    bool open = false; // `last` takes packets of this ingress
+    Burst& burst = burst_;
+    const WorkerCounters& counters = worker_.counters;
+    const std::uint64_t now_ms = worker_.now_ms;
+    const bool counts = table.counters;
+    PortId open = PortId::none; // takes packets of this ingress
     LaneMask ended = 0;
     LaneMask plain = 0;
-    const Program* counted = nullptr;
-    std::uint64_t packets = 0, bytes = 0;
-    const auto count = [&] {
-        if (packets != 0 && table.counters)
-            worker_.counters.add(counted->counter, packets, bytes, worker_.now_ms);
-    };
-    for (const std::size_t lane : Lanes{here}) {
+    LaneMask hops = 0;
+    for_lanes(here, [&](std::size_t lane) {
         const Program* const program = found[lane];
         if (program == nullptr || program->way == Program::Way::walk)
-            continue;
-        const bool drops = program->way == Program::Way::drop;
-        const PortId port = drops ? last : program->port;
-        if (port != last) {
-            const PortView* view = now_.ports.find(index(port));
-            open = refusal(view, burst_.key[lane].inport(), false) == Drop::none && !view->is_patch;
-            last = port;
+            return;
+        if ((program->way != Program::Way::drop) & (program->port != open)) {
+            const PortView* view = now_.ports.find(index(program->port));
+            if (view == nullptr || view->is_patch ||
+                refusal(view, burst.key[lane].inport(), false) != Drop::none)
+                return;
+            open = program->port;
         }
-        if (!drops & !open)
-            continue;
-        const bool edits = program->way == Program::Way::edit_and_send;
-        if (edits && !edit_at_once(lane, table, *program))
-            continue;
-        burst_.port[lane] = port;
-        burst_.why[lane] = Drop::policy;
+        if (program->way == Program::Way::hop) {
+            const FlowKey& key = burst.key[lane];
+            if (program->decrements_ttl && key.is(Shape::ip) && (key.word[4] >> 48 & 0xff) <= 1)
+                [[unlikely]]
+                return;
+            burst.hop[lane] = program->op.get();
+            hops |= lane_bit(lane);
+        }
+        burst.port[lane] = program->port;
+        burst.why[lane] = Drop::policy;
         ended |= lane_bit(lane);
-        plain |= LaneMask{!drops && !edits} << lane;
-        if (program != counted) {
-            count();
-            counted = program;
-            packets = bytes = 0;
-        }
-        ++packets;
-        bytes += burst_.packet[lane].bytes;
-    }
-    count();
-    burst_.plain |= plain;
+        plain |= LaneMask{program->way != Program::Way::drop} << lane;
+        if (counts)
+            counters.add(program->counter, 1, burst.packet[lane].bytes, now_ms);
+    });
+    burst.plain |= plain;
+    burst.hops |= hops;
     return ended;
 }
 

@@ -3,6 +3,7 @@
 #include "control/codec_json.hh"
 #include "pipeline/program.hh"
 #include "pipeline/rule_counters.hh"
+#include "tests/support/spell_out.hh"
 
 #include <gtest/gtest.h>
 
@@ -78,7 +79,7 @@ FakeBackend::run(PortId ingress, const Bytes& bytes, const Program* actions, Sto
         learned_.insert(
             learned_.end(), burst.learned.begin(), burst.learned.begin() + burst.learned_count
         );
-    spell_out_plain(burst);
+    test::spell_out_plain(burst);
     if (burst.effects.first[0] == Effect::none)
         return "drop " + std::string{name(burst.why[0])};
     std::string out;

@@ -2,6 +2,7 @@
 
 #include "base/check.hh"
 #include "pipeline/program.hh"
+#include "tests/support/spell_out.hh"
 
 #include <algorithm>
 #include <map>
@@ -331,7 +332,7 @@ std::optional<std::string> Pair::ask_burst(std::span<const Question> questions, 
         process_with(*burst_, *questions[0].program, *held.world, *worker_);
     else
         process(*burst_, *held.world, *worker_);
-    spell_out_plain(*burst_);
+    test::spell_out_plain(*burst_);
     all_counted_ = all_counted_ && !effects_full();
     for (std::size_t lane = 0; lane < questions.size(); ++lane) {
         if (parsed[lane] != Drop::none)

@@ -2,6 +2,7 @@
 #include "base/field.hh"
 #include "pipeline/checksum.hh"
 #include "pipeline/parse.hh"
+#include "pipeline/program.hh"
 #include "pipeline/rewrite.hh"
 #include "tests/support/packets.hh"
 #include "tests/support/pcap_file.hh"
@@ -421,6 +422,35 @@ TEST(Rewrite, random_edits_hold_and_sums_stay_as_right_as_they_were) {
             random,
             "seed " + std::to_string(seed) + " round " + std::to_string(round)
         ));
+}
+
+TEST(Rewrite, a_hop_is_the_edit_that_it_stands_for) {
+    for (const PacketSpec& spec : one_of_each())
+        for (unsigned what = 0; what < 8; ++what) {
+            Hop hop;
+            if ((what & 1) != 0) // what came first counts nothing
+                hop = with_address(with_address(hop, 1, ~0ull), 1, 0x0200'0000'00aa'1234);
+            if ((what & 2) != 0)
+                hop = with_address(hop, 2, 0xfedc'ba98'7654'0000);
+            hop.decrements_ttl = (what & 4) != 0;
+            const Hop again = hop_of(pack(hop));
+
+            OwnedPacket short_way{spec.bytes()}, long_way{spec.bytes()};
+            FlowKey key;
+            for (OwnedPacket* owned : {&short_way, &long_way})
+                ASSERT_EQ(parse(owned->packet, PortNumber{1}, {}, key), Drop::none);
+            const Edit edit = edit_of(again, key);
+            const WordMask may = std::uint64_t{what & 3} << 1 | std::uint64_t{what & 4} << 2;
+            ASSERT_EQ(edit.dirty, key.is(Shape::ip) ? may : may & ~WordMask{16});
+            rewrite_hop(short_way.packet, key.shape(), again);
+            rewrite(long_way.packet, key.shape(), edit);
+            ASSERT_EQ(short_way.bytes(), long_way.bytes()) << what;
+            FlowKey after;
+            ASSERT_EQ(parse(short_way.packet, PortNumber{1}, {}, after), Drop::none);
+            ASSERT_TRUE((what & 1) == 0 || after.word[1] >> 16 == 0x0200'0000'00aa);
+            ASSERT_TRUE((what & 2) == 0 || after.word[2] >> 16 == 0xfedc'ba98'7654);
+            ASSERT_EQ(checksums_ok(short_way.bytes()), checksums_ok(spec.bytes()));
+        }
 }
 
 TEST(Rewrite, random_edits_hold_on_real_captures) {

@@ -5,6 +5,7 @@
 #include "control/language/language.hh"
 #include "pipeline/rewrite.hh"
 #include "pipeline/world.hh"
+#include "tests/support/spell_out.hh"
 
 #include <algorithm>
 
@@ -249,7 +250,7 @@ Net::run(PortId ingress, BridgeId bridge, const Program* actions, const PacketSp
         learned_.end(), burst.learned.begin(), burst.learned.begin() + burst.learned_count
     );
 
-    spell_out_plain(burst);
+    test::spell_out_plain(burst);
     if (burst.effects.first[0] == Effect::none)
         outcome.dropped_.push_back(burst.why[0]);
     for (std::uint16_t at = burst.effects.first[0]; at != Effect::none;
