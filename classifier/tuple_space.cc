@@ -196,7 +196,7 @@ void TupleSpace::drop_if_empty(Tuple& tuple) {
 
 void TupleSpace::publish_parts() {
     auto parts = std::make_unique<Parts>();
-    parts->entries = linear_;
+    parts->linear = Linear{linear_};
     std::vector<Tuple*> order;
     for (const auto& tuple : tuples_) {
         tuple->listed = tuple->hash.entries() != 0;
@@ -272,7 +272,7 @@ void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const 
     const noexcept {
     const Parts& parts = *parts_.load(std::memory_order_acquire);
     if (parts.tuple_count == 0)
-        return lookup_linear(parts, keys, live, g, best);
+        return parts.linear.lookup(keys, live, g, best);
     if (parts.is_exact)
         return parts.tuples[0].tuple->hash.find_exact(keys, live, g, best, [&](std::size_t lane) {
             return choose(*parts.tuples[0].tuple, keys[lane], g);
@@ -305,19 +305,6 @@ TupleSpace::choose(const Tuple& tuple, const FlowKey& key, Generation g) const n
     return best;
 }
 
-void TupleSpace::lookup_linear(
-    const Parts& parts, const FlowKey* keys, LaneMask live, Generation g, const Entry** best
-) const noexcept {
-    for (const std::size_t lane : Lanes{live}) {
-        best[lane] = nullptr;
-        for (const Entry* entry : parts.entries)
-            if (entry->visible(g) && entry->matches(keys[lane])) {
-                best[lane] = entry;
-                break;
-            }
-    }
-}
-
 const Entry* TupleSpace::find(const FlowKey& key, Generation g) const noexcept {
     const Entry* best = nullptr;
     lookup(&key, 1, g, &best);
@@ -344,7 +331,12 @@ TupleSpace::Bound TupleSpace::bound_at_most() const {
 }
 
 TupleSpace::Bound TupleSpace::bound_of(TupleHash::Worst (*worst_of)(const TupleHash&)) const {
-    Bound bound{.probes = 0, .lines = linear_.size(), .entries = linear_.size()};
+    Bound bound;
+    if (is_linear_) {
+        const Linear& linear = parts_.load(std::memory_order_relaxed)->linear;
+        bound.entries = linear.most_candidates();
+        bound.lines = linear.lines() + bound.entries;
+    }
     for (const auto& tuple : tuples_) {
         if (tuple->hash.entries() == 0)
             continue;
@@ -358,13 +350,17 @@ TupleSpace::Bound TupleSpace::bound_of(TupleHash::Worst (*worst_of)(const TupleH
 
 TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexcept {
     const Parts& parts = *parts_.load(std::memory_order_acquire);
-    Bound cost;
+    Bound cost{
+        .probes = 0, .lines = parts.tuple_count == 0 ? parts.linear.lines() : 0, .entries = 0};
     const Entry* best = nullptr;
-    for (std::size_t i = 0; i < parts.entries.size() && best == nullptr; ++i) {
+    for (const std::size_t i : Lanes{parts.linear.candidates(key)}) {
+        const Entry* const entry = parts.linear.entries()[i];
         ++cost.lines;
         ++cost.entries;
-        if (parts.entries[i]->visible(g) && parts.entries[i]->matches(key))
-            best = parts.entries[i];
+        if (entry->visible(g) && entry->matches(key)) {
+            best = entry;
+            break;
+        }
     }
     for (const Slot& slot : parts.slots()) {
         if (best != nullptr && best->rank > slot.best_rank.load(std::memory_order_relaxed))
@@ -381,7 +377,9 @@ TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexc
 }
 
 std::uint64_t TupleSpace::memory_bytes() const noexcept {
-    std::uint64_t bytes = sizeof *this + arena_->memory_bytes() + forms_.memory_bytes();
+    const Parts& parts = *parts_.load(std::memory_order_relaxed);
+    std::uint64_t bytes = sizeof *this + arena_->memory_bytes() + forms_.memory_bytes() +
+                          sizeof parts + parts.linear.memory_bytes();
     for (const auto& tuple : tuples_)
         bytes += sizeof(Tuple) + tuple->hash.memory_bytes();
     return bytes;

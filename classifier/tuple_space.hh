@@ -9,6 +9,7 @@
 #include "classifier/arena.hh"
 #include "classifier/entry.hh"
 #include "classifier/forms.hh"
+#include "classifier/linear.hh"
 #include "classifier/tuple_hash.hh"
 #include "classifier/tuple_plan.hh"
 
@@ -46,7 +47,7 @@ struct Tuple {
 /// old one after a grace period: in between a lookup may meet it twice.
 class TupleSpace {
 public:
-    static constexpr std::size_t linear_max = 7;
+    static constexpr std::size_t linear_max = Linear::entries_max;
     static constexpr std::size_t tuples_max = 96;
     /// Entries under one hash beyond which an entry gets a more specific tuple, if there can be
     /// one.
@@ -100,7 +101,8 @@ public:
         const Parts& parts = *parts_.load(std::memory_order_acquire);
         if (parts.tuple_count != 0)
             return parts.tuples[0].best_rank.load(std::memory_order_relaxed);
-        return parts.entries.empty() ? std::nullopt : std::optional{parts.entries.front()->rank};
+        const auto entries = parts.linear.entries();
+        return entries.empty() ? std::nullopt : std::optional{entries.front()->rank};
     }
 
     /// Whether a wins over b where a key matches both.
@@ -134,7 +136,7 @@ private:
         const Tuple* tuple;
     };
     struct Parts { // what readers see, replaced as a whole
-        std::vector<const Entry*> entries;
+        Linear linear;
         std::unique_ptr<Slot[]> tuples;
         std::size_t tuple_count = 0;
         bool is_exact = false; // there is one tuple, and its entries' form is its mask
@@ -161,9 +163,6 @@ private:
     Bound bound_of(TupleHash::Worst (*worst)(const TupleHash&)) const;
     void end_phase();
     const Entry* choose(const Tuple& tuple, const FlowKey& key, Generation g) const noexcept;
-    void lookup_linear(
-        const Parts& parts, const FlowKey* keys, LaneMask live, Generation g, const Entry** best
-    ) const noexcept;
 
     Reclaimer& reclaimer_;
     std::uint64_t hash_key_;
@@ -192,8 +191,8 @@ void TupleSpace::for_each_match(const FlowKey& key, Generation g, Visit&& visit)
     const auto offer = [&](const Entry& entry) {
         return !entry.visible(g) || !entry.matches(key) || visit(entry);
     };
-    for (const Entry* entry : parts.entries)
-        if (!offer(*entry))
+    for (const std::size_t i : Lanes{parts.linear.candidates(key)})
+        if (!offer(*parts.linear.entries()[i]))
             return;
     for (const Slot& slot : parts.slots()) {
         bool go_on = true;
