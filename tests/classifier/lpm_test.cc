@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <random>
 
@@ -202,84 +201,6 @@ TYPED_TEST(LpmTables, lanes_have_tables_of_their_own_and_dead_lanes_keep_their_v
         EXPECT_EQ(values[lane], (live >> lane & 1) == 0 ? 7 : matches ? 100 + lane : 0);
     }
 }
-
-template <class Address>
-void random_changes(std::uint64_t seed) {
-    Randomness<Address> random{seed};
-    struct Held { // a generation that somebody still reads
-        std::array<LpmRoot, 3> root;
-        std::array<Naive<Address>, 3> routes;
-        std::size_t retired;
-    };
-    ManualReclaimer reclaimer;
-    Lpm<Address> lpm{reclaimer};
-    Held now{};
-    std::deque<Held> held;
-    std::uint64_t number = 0;
-    const std::uint64_t bias = 1 + random.below(5);
-    for (int generation = 0; generation < 60; ++generation) {
-        for (std::uint64_t change = 1 + random.below(20); change != 0; --change) {
-            const std::size_t table = random.below(3);
-            Naive<Address>& routes = now.routes[table];
-            const bool grows = generation % 30 < 15;
-            if (routes.empty() || random.below(6) < (grows ? bias : 1)) {
-                const Route<Address> route = random.route();
-                ASSERT_EQ(
-                    lpm.set(now.root[table], route.prefix, route.length, ++number), LpmChange::done
-                );
-                routes[route] = number;
-            } else {
-                auto victim = routes.lower_bound(random.route());
-                if (victim == routes.end())
-                    victim = routes.begin();
-                const Route<Address> route = victim->first;
-                ASSERT_EQ(lpm.find(now.root[table], route.prefix, route.length), victim->second);
-                ASSERT_EQ(lpm.erase(now.root[table], route.prefix, route.length), LpmChange::done);
-                routes.erase(victim);
-            }
-        }
-        lpm.commit();
-        held.push_back(now);
-        // A grace period ends when nobody holds a generation from before the retirement.
-        if (random.below(3) == 0) {
-            held.erase(held.begin(), held.end() - 1);
-            reclaimer.run_all();
-        }
-        for (const Held& then : held)
-            for (int burst = 0; burst < 2; ++burst) {
-                std::array<LpmRoot, burst_max> roots;
-                std::array<Address, burst_max> addresses;
-                std::array<std::uint64_t, burst_max> values{};
-                std::array<std::size_t, burst_max> table;
-                for (std::size_t lane = 0; lane < burst_max; ++lane) {
-                    table[lane] = random.below(3);
-                    roots[lane] = then.root[table[lane]];
-                    addresses[lane] = random.below(8) == 0 ? random.any() : random.near();
-                }
-                lpm.lookup(roots.data(), addresses.data(), ~LaneMask{0}, values.data());
-                for (std::size_t lane = 0; lane < burst_max; ++lane)
-                    ASSERT_EQ(
-                        values[lane], longest_match(then.routes[table[lane]], addresses[lane])
-                    ) << "seed "
-                      << seed << " generation " << generation;
-            }
-    }
-    for (std::size_t table = 0; table < 3; ++table)
-        lpm.clear(now.root[table]);
-    lpm.commit();
-    reclaimer.run_all();
-    ASSERT_EQ(lpm.used_bytes(), 0u);
-}
-
-class AgainstNaive : public testing::TestWithParam<std::uint64_t> {};
-
-TEST_P(AgainstNaive, every_held_generation_has_exactly_its_routes_4) {
-    random_changes<std::uint32_t>(GetParam());
-}
-TEST_P(AgainstNaive, every_held_generation_has_exactly_its_routes_6) {
-    random_changes<U128>(GetParam());
-}
-INSTANTIATE_TEST_SUITE_P(Seeds, AgainstNaive, testing::Range<std::uint64_t>(1, 41));
 
 TYPED_TEST(LpmTables, the_order_of_changes_does_not_matter_to_the_answers) {
     Randomness<TypeParam> random{99};
