@@ -49,7 +49,7 @@ std::vector<PortId> Tables::set_port(PortId port, const PortSettings& settings) 
     if (settings.number != PortNumber::none && settings.number != state.number) {
         const auto renumber = [&](PortId which, PortNumber number) {
             PortState& it = s.ports[index(which)];
-            bridge.numbers.erase(it.number);
+            bridge.release_number(it.number);
             bridge.present.erase(it.number);
             it.number = number;
             renumbered.push_back(which);
@@ -57,15 +57,18 @@ std::vector<PortId> Tables::set_port(PortId port, const PortSettings& settings) 
         if (const auto holder = bridge.numbers.find(settings.number);
             holder != bridge.numbers.end()) {
             const PortId displaced = holder->second;
-            renumber(displaced, s.lowest_free(bridge));
-            // lowest_free was asked while the number was taken, so it is another one
-            bridge.numbers.emplace(s.ports[index(displaced)].number, displaced);
+            renumber(displaced, PortNumber{bridge.taken.lowest_free()});
+            // it was asked for while the number was taken, so it is another one
+            const PortState& moved = s.ports[index(displaced)];
+            bridge.hold_number(moved.number, displaced);
+            if (moved.present)
+                bridge.present.set(moved.number, displaced);
         }
         renumber(port, settings.number);
-        bridge.numbers.emplace(settings.number, port);
+        bridge.hold_number(settings.number, port);
     }
     if (!std::exchange(state.present, true) || !renumbered.empty()) {
-        bridge.present.insert_or_assign(state.number, port);
+        bridge.present.set(state.number, port);
         s.dirty_bridges.push_back(state.bridge); // its view lists all of its ports
     }
 

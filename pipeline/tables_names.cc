@@ -19,21 +19,11 @@ std::optional<PortId> Tables::State::mention_port(BridgeId bridge, std::string_v
     if (ports.size() > limits.ports)
         return std::nullopt;
     const auto id = static_cast<PortId>(ports.size());
-    const PortNumber number = lowest_free(of);
+    const PortNumber number{of.taken.lowest_free()};
     ports.push_back({bridge, std::string{name}, number, false});
     of.port_of.emplace(name, id);
-    of.numbers.emplace(number, id);
+    of.hold_number(number, id);
     return id;
-}
-
-PortNumber Tables::State::lowest_free(const BridgeState& bridge) const {
-    std::uint32_t candidate = 1;
-    for (const auto& [number, port] : bridge.numbers) {
-        if (static_cast<std::uint32_t>(number) != candidate)
-            break;
-        ++candidate;
-    }
-    return static_cast<PortNumber>(candidate);
 }
 
 std::optional<TableId> Tables::State::mention_table(BridgeId bridge, std::uint32_t number) {
@@ -155,9 +145,8 @@ BridgeId Tables::bridge_of(TableId table) const noexcept {
     return state_->tables[index(table)].bridge;
 }
 std::optional<PortId> Tables::port_by_number(BridgeId bridge, PortNumber number) const noexcept {
-    const auto& present = state_->bridges[index(bridge)].present;
-    const auto found = present.find(number);
-    return found == present.end() ? std::nullopt : std::optional{found->second};
+    const PortId found = state_->bridges[index(bridge)].present.find(number);
+    return found == PortId::none ? std::nullopt : std::optional{found};
 }
 
 } // namespace weft

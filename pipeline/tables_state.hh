@@ -6,7 +6,9 @@
 #include "base/reclaim.hh"
 #include "classifier/prefix_part.hh"
 #include "classifier/tuple_space.hh"
+#include "pipeline/number_runs.hh"
 #include "pipeline/paged_array.hh"
+#include "pipeline/port_list.hh"
 #include "pipeline/program.hh"
 #include "pipeline/rule.hh"
 #include "pipeline/rule_counters.hh"
@@ -61,7 +63,17 @@ struct BridgeState {
     std::unordered_map<std::uint64_t, Mac> mac_of;
     std::unordered_map<std::string, PortId> port_of;
     std::map<PortNumber, PortId> numbers; // present or mentioned
-    std::map<PortNumber, PortId> present;
+    NumberRuns taken;                     // the same
+    PortList present;
+
+    void hold_number(PortNumber number, PortId to) {
+        numbers.emplace(number, to);
+        taken.insert(static_cast<std::uint32_t>(number));
+    }
+    void release_number(PortNumber number) {
+        numbers.erase(number);
+        taken.erase(static_cast<std::uint32_t>(number));
+    }
     std::unordered_map<std::uint32_t, TableId> table_of;
     std::unordered_map<std::uint32_t, GroupId> group_of;
     std::unordered_map<std::uint32_t, MeterId> meter_of;
@@ -109,7 +121,6 @@ struct Tables::State final : Names {
     std::optional<TableId> mention_table(BridgeId bridge, std::uint32_t number);
     std::optional<GroupId> mention_group(BridgeId bridge, std::uint32_t number);
     std::optional<MeterId> mention_meter(BridgeId bridge, std::uint32_t number);
-    PortNumber lowest_free(const BridgeState& bridge) const;
 
     void count_words(const Program& program, WordMask mask_words, std::uint16_t shapes, int by);
     CounterId take_counter();

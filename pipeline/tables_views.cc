@@ -1,20 +1,9 @@
 // Publication: what workers see, one world a generation.
 #include "pipeline/tables_state.hh"
 
-#include <algorithm>
 #include <utility>
 
 namespace weft {
-
-PortId BridgeView::find(PortNumber number) const noexcept {
-    const auto at = std::lower_bound(
-        by_number.begin(),
-        by_number.end(),
-        number,
-        [](const auto& a, PortNumber n) { return a.first < n; }
-    );
-    return at != by_number.end() && at->first == number ? at->second : PortId::none;
-}
 
 /// What the table does with what it does not know; nullptr: it drops.
 const Actions* Tables::State::miss_of(const TableState& table) const {
@@ -85,10 +74,7 @@ void Tables::State::refresh_views() {
         view->learning = state.settings.learning;
         view->first_table = state.table_of.at(0);
         view->macs = state.macs.get();
-        for (const auto& [number, port] : state.present) {
-            view->ports.push_back(port);
-            view->by_number.emplace_back(number, port);
-        }
+        view->ports = state.present;
         bridge_views.set(index(id), std::move(view));
     }
     dirty_bridges.clear();

@@ -145,7 +145,7 @@ template <bool traced>
 auto Walk<traced>::output_number(
     std::size_t lane, PortNumber number, std::uint32_t max_bytes, bool to_ingress
 ) noexcept -> Next {
-    const PortId port = now_.bridges.find(index(machines_.lane[lane].bridge))->find(number);
+    const PortId port = now_.bridges.find(index(machines_.lane[lane].bridge))->ports.find(number);
     return output(lane, port, max_bytes, to_ingress);
 }
 
@@ -190,8 +190,8 @@ template <bool traced>
 auto Walk<traced>::flood(std::size_t lane, Frame frame) noexcept -> Next {
     Lane& at = machines_.lane[lane];
     const auto& ports = static_cast<const BridgeView*>(frame.over)->ports;
-    while (frame.next < ports.size()) {
-        const PortView* view = now_.ports.find(index(ports[frame.next++]));
+    for (PortId port; (port = ports.next(frame.next)) != PortId::none;) {
+        const PortView* view = now_.ports.find(index(port));
         if (view == nullptr || view->number == burst_.key[lane].inport())
             continue;
         if (view->down || now_.link_up[index(view->id)].load(std::memory_order_relaxed) == 0)
@@ -223,7 +223,7 @@ template <bool traced>
 auto Walk<traced>::normal(std::size_t lane, std::uint32_t max_bytes) noexcept -> Next {
     const BridgeView& bridge = *now_.bridges.find(index(machines_.lane[lane].bridge));
     const FlowKey& key = burst_.key[lane];
-    const PortView* ingress = now_.ports.find(index(bridge.find(key.inport())));
+    const PortView* ingress = now_.ports.find(index(bridge.ports.find(key.inport())));
     const bool tagged = key.is(Shape::vlan);
     auto vlan = static_cast<std::uint16_t>(tagged ? key.word[1] & 0xfff : 0);
     if (ingress != nullptr && ingress->vlan_mode != VlanMode::none) {

@@ -4,12 +4,12 @@
 
 #include "base/ids.hh"
 #include "pipeline/parse.hh"
+#include "pipeline/port_list.hh"
 #include "pipeline/tables.hh"
 
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <vector>
 
 namespace weft {
 
@@ -54,10 +54,7 @@ struct BridgeView {
     bool learning = true;
     TableId first_table = TableId::none; // table 0
     const TupleSpace* macs = nullptr;    // learned addresses by mac_key() in word 1: LearnedAddress
-    std::vector<PortId> ports;           // in the order of their numbers: flood and all
-    std::vector<std::pair<PortNumber, PortId>> by_number; // sorted
-    /// PortId::none where no port has the number.
-    PortId find(PortNumber number) const noexcept;
+    PortList ports;
 };
 
 struct World {
