@@ -6,6 +6,7 @@
 #include <bit>
 #include <random>
 #include <unordered_map>
+#include <utility>
 
 namespace weft {
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::uint64_t plan_entries_min = 32;
 constexpr std::size_t plan_tuples_min = 3; // with fewer hashes, all exact, there is little to win
+constexpr std::uint64_t stale_min = 1'000; // entries that left, for a filter to be filled anew
 
 } // namespace
 
@@ -65,9 +67,12 @@ void TupleSpace::adopt(const TuplePlan& plan) {
     const auto bits = std::bit_width(plan.highest_priority - plan.lowest_priority);
     bands_.shift = static_cast<std::uint8_t>(bits > 6 ? bits - 6 : 0);
     const auto& masks = plan.masks;
+    begin_filter(plan.filter);
     for (const auto& tuple : tuples_) {
         tuple->planned = std::find(masks.begin(), masks.end(), tuple->mask) != masks.end();
         tuple->leaving = !tuple->planned;
+        if (next_filter_ != nullptr && tuple->planned)
+            tuple->next_number = next_filter_->number();
         tuple->hash.set_bands(bands_);
     }
     for (const Mask& mask : masks)
@@ -84,6 +89,19 @@ void TupleSpace::adopt(const TuplePlan& plan) {
     move_tuple_ = 0;
     move_bucket_ = 0;
     move_buckets_ = 0;
+}
+
+/// The next filter, without any tuple as yet.
+void TupleSpace::begin_filter(const FilterPlan& plan) {
+    next_filter_ = plan.windows.empty() ? nullptr : std::make_shared<TupleFilter>(plan);
+    left_since_filter_ = 0;
+    for (const auto& tuple : tuples_)
+        tuple->next_number = TupleFilter::none;
+}
+
+/// It knows of more entries that left than of those that are there.
+bool TupleSpace::is_filter_stale() const noexcept {
+    return filter_ != nullptr && left_since_filter_ > std::max(entries_, stale_min);
 }
 
 /// Entries that belong elsewhere by now get a place there, too.
@@ -119,12 +137,22 @@ std::size_t TupleSpace::sweep_bucket(Tuple& tuple, std::size_t bucket) {
     for (const Entry* entry : move_entries_)
         if (is_in_better(*entry, tuple))
             tuple.hash.remove(*entry, reclaimer_);
+        else if (next_filter_ != nullptr)
+            next_filter_->add(tuple.next_number, *entry);
     return 1 + move_entries_.size();
 }
 
 bool TupleSpace::move_some(std::size_t buckets) {
     if (*phase_ == Phase::waiting)
         return false;
+    if (*phase_ == Phase::settled && is_filter_stale()) {
+        begin_filter(filter_->plan());
+        for (const auto& tuple : tuples_)
+            tuple->next_number = next_filter_->number();
+        *phase_ = Phase::sweeping;
+        move_tuple_ = 0;
+        move_bucket_ = 0;
+    }
     if (*phase_ == Phase::settled) {
         bool more = false;
         for (const auto& tuple : tuples_)
@@ -163,8 +191,11 @@ void TupleSpace::end_phase() {
         return;
     }
     *phase_ = Phase::settled;
-    for (const auto& tuple : tuples_)
+    const auto old_filter = std::exchange(filter_, std::exchange(next_filter_, nullptr));
+    for (const auto& tuple : tuples_) {
         tuple->leaving = false;
+        tuple->number = std::exchange(tuple->next_number, TupleFilter::none);
+    }
     for (auto& tuple : tuples_)
         if (!tuple->planned && tuple->hash.entries() == 0)
             reclaimer_.retire([dead = std::shared_ptr<Tuple>{std::move(tuple)}] {});
@@ -176,6 +207,7 @@ void TupleSpace::end_phase() {
         return specificity(a->mask) > specificity(b->mask);
     });
     publish_parts();
+    reclaimer_.retire([old_filter] {});
 }
 
 } // namespace weft

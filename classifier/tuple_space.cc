@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 namespace weft {
 
@@ -84,6 +85,10 @@ Tuple& TupleSpace::add_tuple(const Mask& mask, bool planned) {
     auto tuple = std::make_unique<Tuple>(mask, hash_key_);
     tuple->planned = planned;
     tuple->hash.set_bands(bands_);
+    if (filter_ != nullptr)
+        tuple->number = filter_->number();
+    if (next_filter_ != nullptr)
+        tuple->next_number = next_filter_->number();
     const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& other) {
         return specificity(other->mask) < specificity(mask);
     });
@@ -130,6 +135,10 @@ void TupleSpace::note_form(Tuple& tuple, const Form& form) {
 
 void TupleSpace::put(Tuple& tuple, const Entry& entry) {
     note_form(tuple, *entry.form);
+    if (filter_ != nullptr)
+        filter_->add(tuple.number, entry);
+    if (next_filter_ != nullptr)
+        next_filter_->add(tuple.next_number, entry);
     tuple.hash.insert(entry, reclaimer_);
     if (!tuple.listed || entry.rank > tuple.best_rank)
         widen(tuple, entry.rank);
@@ -153,6 +162,7 @@ void TupleSpace::widen(Tuple& tuple, Rank rank) {
 
 void TupleSpace::remove(Entry& entry) {
     --entries_;
+    ++left_since_filter_;
     bool found = std::erase(linear_, &entry) != 0;
     if (found)
         publish_parts();
@@ -177,7 +187,9 @@ void TupleSpace::remove(Entry& entry) {
         tuples_.clear();
         is_linear_ = true;
         planned_entries_ = 0;
+        const auto old = std::exchange(filter_, nullptr);
         publish_parts();
+        reclaimer_.retire([old] {});
     }
 }
 
@@ -209,9 +221,11 @@ void TupleSpace::publish_parts() {
     parts->tuples = std::make_unique<Slot[]>(order.size());
     parts->tuple_count = order.size();
     parts->is_exact = order.size() == 1 && order[0]->is_exact && linear_.empty();
+    parts->filter = filter_.get();
     for (std::size_t i = 0; i < order.size(); ++i) {
         parts->tuples[i].best_rank.store(order[i]->best_rank, std::memory_order_relaxed);
         parts->tuples[i].tuple = order[i];
+        parts->tuples[i].number = order[i]->number;
     }
     const Parts* old = parts_.exchange(parts.release(), std::memory_order_acq_rel);
     reclaimer_.retire([old] { delete old; });
@@ -281,12 +295,21 @@ void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const 
         best[lane] = nullptr;
     Lanewise lanes{keys, g, before_, best};
     LaneMask open = live;
+    std::array<TupleFilter::Set, burst_max> sets; // of the lanes that live
+    if (parts.filter != nullptr)
+        parts.filter->select(keys, live, sets.data());
     for (const Slot& slot : parts.slots()) {
         const Rank bound = slot.best_rank.load(std::memory_order_relaxed);
         open &= ~above(lanes.rank.data(), bound); // nothing from here on can win there
         if (open == 0)
             return;
-        slot.tuple->hash.collect(keys, open, lanes.rank.data(), lanes.candidates, [&] {
+        LaneMask asks = open;
+        if (parts.filter != nullptr) {
+            asks &= TupleFilter::lanes_with(slot.number, sets.data());
+            if (asks == 0)
+                continue;
+        }
+        slot.tuple->hash.collect(keys, asks, lanes.rank.data(), lanes.candidates, [&] {
             lanes.settle();
         });
         lanes.settle();
@@ -345,6 +368,8 @@ TupleSpace::Bound TupleSpace::bound_of(TupleHash::Worst (*worst_of)(const TupleH
         bound.lines += worst.lines + worst.candidates;
         bound.entries += worst.candidates;
     }
+    if (filter_ != nullptr)
+        bound.lines += filter_->lines();
     return bound;
 }
 
@@ -362,7 +387,14 @@ TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexc
             break;
         }
     }
+    TupleFilter::Set tuples = ~TupleFilter::Set{0};
+    if (parts.filter != nullptr) {
+        tuples = parts.filter->select(key);
+        cost.lines += parts.filter->lines();
+    }
     for (const Slot& slot : parts.slots()) {
+        if (slot.number != TupleFilter::none && (tuples >> slot.number & 1) == 0)
+            continue;
         if (best != nullptr && best->rank > slot.best_rank.load(std::memory_order_relaxed))
             break;
         const TupleHash::Worst here = slot.tuple->hash.cost(key);
@@ -382,6 +414,8 @@ std::uint64_t TupleSpace::memory_bytes() const noexcept {
                           sizeof parts + parts.linear.memory_bytes();
     for (const auto& tuple : tuples_)
         bytes += sizeof(Tuple) + tuple->hash.memory_bytes();
+    for (const auto& filter : {filter_, next_filter_})
+        bytes += filter != nullptr ? filter->memory_bytes() : 0;
     return bytes;
 }
 

@@ -1,5 +1,6 @@
 // Tuple space search with merged tuples: a few exact-match hashes, each under a mask that many
-// forms of rules include, probed in the order of the best rank in each, with early stop.
+// forms of rules include, probed in the order of the best rank in each, with early stop; a filter
+// tells before any hash which of them a key needs.
 // (Srinivasan, Suri, Varghese: Packet Classification using Tuple Space Search, SIGCOMM 1999; Daly
 // and others: TupleMerge, IEEE/ACM ToN 2019.)
 #pragma once
@@ -10,6 +11,7 @@
 #include "classifier/entry.hh"
 #include "classifier/forms.hh"
 #include "classifier/linear.hh"
+#include "classifier/tuple_filter.hh"
 #include "classifier/tuple_hash.hh"
 #include "classifier/tuple_plan.hh"
 
@@ -31,8 +33,10 @@ struct Tuple {
     Rank best_rank = 0;
     bool is_exact = false; // all entries that were ever in here ask for the mask and no more
     bool planned = false;
-    bool leaving = false; // its entries move elsewhere
-    bool listed = false;  // readers probe it
+    bool leaving = false;                         // its entries move elsewhere
+    bool listed = false;                          // readers probe it
+    std::uint8_t number = TupleFilter::none;      // in the filter
+    std::uint8_t next_number = TupleFilter::none; // in the one that is being filled
 
     Tuple(const Mask& of, std::uint64_t hash_key) : mask{of}, hash{mask, hash_key} {}
 };
@@ -44,7 +48,10 @@ struct Tuple {
 /// names, or, while there are few (linear_max), in the list itself; (2) an entry's form includes
 /// its tuple's mask; (3) lists name tuples in the order of their best ranks, and each states its
 /// bounds itself. (4) A move puts an entry into its new tuple, publishes, and takes it out of the
-/// old one after a grace period: in between a lookup may meet it twice.
+/// old one after a grace period: in between a lookup may meet it twice. (5) Both filters, the one
+/// that readers use and the one that is being filled, learn of an entry before its tuple does; the
+/// second has everything when a sweep has been through all tuples, and takes the place of the
+/// first.
 class TupleSpace {
 public:
     static constexpr std::size_t linear_max = Linear::entries_max;
@@ -134,12 +141,14 @@ private:
     struct Slot {
         std::atomic<Rank> best_rank;
         const Tuple* tuple;
+        std::uint8_t number; // in the filter
     };
     struct Parts { // what readers see, replaced as a whole
         Linear linear;
         std::unique_ptr<Slot[]> tuples;
         std::size_t tuple_count = 0;
         bool is_exact = false; // there is one tuple, and its entries' form is its mask
+        const TupleFilter* filter = nullptr; // or there is none
         std::span<const Slot> slots() const noexcept { return {tuples.get(), tuple_count}; }
     };
     enum class Phase : std::uint8_t { settled, filling, waiting, sweeping };
@@ -154,6 +163,8 @@ private:
     void put(Tuple& tuple, const Entry& entry);
     void note_form(Tuple& tuple, const Form& form);
     void drop_if_empty(Tuple& tuple);
+    void begin_filter(const FilterPlan& plan);
+    bool is_filter_stale() const noexcept;
     void list(Entry& entry);
     void become_hashed();
     void widen(Tuple& tuple, Rank rank);
@@ -174,6 +185,8 @@ private:
     std::vector<std::unique_ptr<Tuple>> tuples_; // most specific first
     std::vector<const Entry*> linear_;
     bool is_linear_ = true;
+    std::shared_ptr<TupleFilter> filter_, next_filter_; // or null
+    std::uint64_t left_since_filter_ = 0; // entries that left since the filter began to be filled
     TupleHash::Bands bands_;
     std::uint64_t entries_ = 0;
     // moving

@@ -90,7 +90,10 @@ TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_wo
         for (Entry* entry : std::exchange(dead, {}))
             space.remove(*entry);
         if (g % 10 == 0 && !space.is_moving()) // other tuples now and then, back and forth
-            space.adopt({.masks = {mask_of(g % 20 == 0 ? 0xf : 0xff), Mask{}}});
+            space.adopt(
+                {.masks = {mask_of(g % 20 == 0 ? 0xf : 0xff), Mask{}},
+                 .filter = {.windows = {{1, static_cast<std::uint8_t>(g % 4)}}, .bits = 4}}
+            );
         space.move_some(8);
         readers.wait_for_grace(); // nobody stands on what was taken out
         reclaimer.run();
