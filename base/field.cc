@@ -133,6 +133,9 @@ constexpr std::array<FieldInfo, field_count> fields = {{
     {F::conj_id, "conj_id", 25, 32, 32, Fmt::decimal, Shape::none, false},
     {F::skb_priority, "skb_priority", 37, 32, 32, Fmt::hex, Shape::none, true},
     {F::queue, "queue", 37, 0, 32, Fmt::decimal, Shape::none, true},
+    {F::tls_sni, "tls.sni", name_word, 0, 64, Fmt::name, tcp, false},
+    {F::http_host, "http.host", name_word, 0, 64, Fmt::name, tcp, false},
+    {F::dns_qname, "dns.qname", name_word, 0, 64, Fmt::name, udp, false},
 }};
 // clang-format on
 

@@ -35,6 +35,7 @@ enum class FieldId : std::uint16_t {
     tun_id, tun_src, tun_dst, tun_ipv6_src, tun_ipv6_dst, tun_flags, tun_gbp_id, tun_gbp_flags, tun_ttl, tun_tos,
     tun_metadata0, tun_metadata1, tun_metadata2, tun_metadata3, tun_metadata4, tun_metadata5,
     conj_id, skb_priority, queue,
+    tls_sni, http_host, dns_qname, // names in payloads: is_name()
     count_,
 };
 // clang-format on
@@ -42,7 +43,7 @@ enum class FieldId : std::uint16_t {
 inline constexpr std::size_t field_count = static_cast<std::size_t>(FieldId::count_);
 
 /// How a field's values are written in text.
-enum class FieldFormat : std::uint8_t { decimal, hex, mac, ip4, ip6, port, shape };
+enum class FieldFormat : std::uint8_t { decimal, hex, mac, ip4, ip6, port, shape, name };
 
 struct FieldInfo {
     FieldId id;
@@ -65,6 +66,14 @@ struct FieldInfo {
         return (is_wide() ? WordMask{3} : WordMask{1}) << word;
     }
 };
+
+/// The fields whose values are names: a match asks for them by a text (pipeline/name_pattern.hh),
+/// actions cannot use them. Their common place in the key holds what a lookup puts there and is no
+/// part of the packet.
+constexpr bool is_name(FieldId id) noexcept {
+    return id >= FieldId::tls_sni && id <= FieldId::dns_qname;
+}
+inline constexpr std::uint8_t name_word = 42;
 
 const FieldInfo& info(FieldId id) noexcept;
 std::span<const FieldInfo> all_fields() noexcept;

@@ -30,13 +30,15 @@
 //     37  | skb_priority                  | queue                         |
 //  38,39  | ct_ipv6_src
 //  40,41  | ct_ipv6_dst                                                      line 5
-//  42,43  | -
+//     42  | tls.sni, http.host, dns.qname (5)                             |
+//     43  | -
 //  44-47  | tun_metadata0, tun_metadata1, 128 bits each
 //  48-55  | tun_metadata2 to tun_metadata5                                   line 6
 // clang-format on
 //
 // (1) ICMP type and code, ARP operation (in l4.src) share the ports' place: the shape says which of
-// them is there. (2) tun_gbp_flags. (3) nd_options_type. (4) ct_nw_proto. A field of 128 bits takes
+// them is there. (2) tun_gbp_flags. (3) nd_options_type. (4) ct_nw_proto. (5) a number that stands
+// for a name pattern, put there by lookups alone (pipeline/name_part.hh). A field of 128 bits takes
 // two words, the high one first, so reg0..3 read as one number are xxreg0.
 //
 // Invariants: (1) a field whose shape bits are not set is zero; (2) words outside the depth that

@@ -193,6 +193,7 @@ void Switch::answer(const To& to, const control::Explain& request) {
         row.set_entries_max(table.entries_max);
         row.set_cache_lines_max(table.cache_lines_max);
         row.set_cycles_max(table.cycles_max);
+        row.set_name_bytes_max(table.name_bytes_max);
         row.set_memory_bytes(table.memory_bytes);
         shown[{bridge, table.number}] = &row;
     }

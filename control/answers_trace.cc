@@ -342,10 +342,16 @@ void Switch::trace_done(std::uint64_t ticket, std::unique_ptr<Story> story) {
     told.set_id(out.id);
     told.set_generation(story->generation);
     const BridgeId bridge = out.bridge;
-    told.set_packet(packet_text(story->parsed, tables_.world().depth.words, [&](PortNumber number) {
-        const auto port = tables_.port_by_number(bridge, number);
-        return port ? tables_.port_name(*port) : std::string_view{};
-    }));
+    std::string packet =
+        packet_text(story->parsed, tables_.world().depth.words, [&](PortNumber number) {
+            const auto port = tables_.port_by_number(bridge, number);
+            return port ? tables_.port_name(*port) : std::string_view{};
+        });
+    if (story->name.present()) {
+        packet += " && " + std::string{info(story->name.field).name} + " == ";
+        language::append_quoted(packet, story->name.view());
+    }
+    told.set_packet(std::move(packet));
     Teller teller{tables_, rows_, told};
     for (std::uint32_t i = 0; i < story->count; ++i)
         teller.tell(story->step[i]);

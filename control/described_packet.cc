@@ -2,6 +2,7 @@
 
 #include "base/be.hh"
 #include "base/key.hh"
+#include "control/described_payload.hh"
 #include "pipeline/checksum.hh"
 #include "pipeline/parse.hh"
 
@@ -36,6 +37,9 @@ public:
         u32(value.low >> 32);
         u32(value.low & 0xffff'ffff);
     }
+    void append(std::span<const std::byte> more) {
+        bytes_.insert(bytes_.end(), more.begin(), more.end());
+    }
     std::vector<std::byte>& all() noexcept { return bytes_; }
 
 private:
@@ -44,7 +48,9 @@ private:
 
 class Builder {
 public:
-    explicit Builder(const FlowKey& key) : key_{key} {}
+    Builder(const FlowKey& key, const std::vector<std::byte>& payload)
+        : key_{key},
+          payload_{payload} {}
 
     std::vector<std::byte> build() {
         ethernet();
@@ -121,15 +127,18 @@ private:
             up.u16(get(FieldId::tcp_dst));
             up.u32(1);
             up.u32(0);
-            constexpr std::uint64_t syn = 2;
-            up.u16(0x5000 | get(FieldId::tcp_flags, syn));
+            constexpr std::uint64_t syn = 2, psh_ack = 0x18;
+            up.u16(0x5000 | get(FieldId::tcp_flags, payload_.empty() ? syn : psh_ack));
             up.u16(0xffff);
             up.u32(0);
+            up.append(payload_);
         } else if (key_.is(Shape::udp)) {
             up.u16(get(FieldId::udp_src));
-            up.u16(get(FieldId::udp_dst));
-            up.u16(8);
+            constexpr std::uint64_t dns_port = 53;
+            up.u16(get(FieldId::udp_dst, payload_.empty() ? 0 : dns_port));
+            up.u16(8 + payload_.size());
             up.u16(0);
+            up.append(payload_);
         } else if (key_.is(Shape::sctp)) {
             up.u16(get(FieldId::sctp_src));
             up.u16(get(FieldId::sctp_dst));
@@ -182,8 +191,8 @@ private:
         header.u32(get(FieldId::ip4_src));
         header.u32(get(FieldId::ip4_dst));
         store_be(header.all().data() + 10, ip4_header_checksum(header.all()));
-        append(header.all());
-        append(payload);
+        out_.append(header.all());
+        out_.append(payload);
     }
     void ip6() {
         const std::vector<std::byte> payload = upper();
@@ -201,13 +210,11 @@ private:
             out_.u16((frag & frag_later) != 0 ? 0x0080 : 1);
             out_.u32(1);
         }
-        append(payload);
-    }
-    void append(std::span<const std::byte> bytes) {
-        out_.all().insert(out_.all().end(), bytes.begin(), bytes.end());
+        out_.append(payload);
     }
 
     const FlowKey& key_;
+    const std::vector<std::byte>& payload_; // of TCP or UDP
     Bytes out_;
 };
 
@@ -225,10 +232,15 @@ Result<DescribedPacket> described_packet(const Match& match) {
         return fail("bad_value", "the match describes no packet: it matches nothing");
     DescribedPacket described;
     FlowKey key{};
+    std::vector<std::byte> payload;
     for (const FieldMatch& field : match.terms.front().fields) {
         const FieldInfo& of = info(field.field);
         if (field.field == FieldId::inport && !field.port.empty()) {
             described.port = field.port;
+            continue;
+        }
+        if (is_name(field.field)) {
+            payload = payload_asking_for(field.field, field.port);
             continue;
         }
         if (!in_packet(of))
@@ -244,7 +256,7 @@ Result<DescribedPacket> described_packet(const Match& match) {
             info(FieldId::shape),
             U128{static_cast<std::uint64_t>(Shape::ip4)},
             U128{static_cast<std::uint64_t>(Shape::ip4)});
-    described.bytes = Builder{key}.build();
+    described.bytes = Builder{key, payload}.build();
     Packet packet{
         .data = described.bytes.data(),
         .bytes = static_cast<std::uint32_t>(described.bytes.size()),

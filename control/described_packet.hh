@@ -17,8 +17,9 @@ struct DescribedPacket {
 
 /// The packet that the first alternative of `match` describes, as plain as it can be: what the
 /// match leaves open is 0, but for addresses of the Ethernet header (02:00:00:00:00:01 to
-/// 02:00:00:00:00:02), a TTL of 64 and the SYN flag. Refuses with bad_value what no packet's bytes
-/// hold (registers, connection and tunnel fields) and what cannot be.
+/// 02:00:00:00:00:02), a TTL of 64 and the SYN flag. One with a name in its payload has PSH and
+/// ACK, or goes to port 53, and "x" where a pattern has "*". Refuses with bad_value what no
+/// packet's bytes hold (registers, connection and tunnel fields) and what cannot be.
 Result<DescribedPacket> described_packet(const Match& match);
 
 } // namespace weft

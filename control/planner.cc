@@ -36,12 +36,27 @@ void Planner::run() {
         changed_.wait(lock, [this] { return stop_ || job_; });
         if (stop_)
             return;
-        const PlanJob job = *std::exchange(job_, std::nullopt);
+        const Job job = *std::exchange(job_, std::nullopt);
         lock.unlock();
-        TuplePlan plan = plan_tuples(job.sample, plan_seed);
+        Made made = make(job);
         lock.lock();
-        plan_ = std::move(plan);
+        made_ = std::move(made);
     }
+}
+
+Planner::Made Planner::make(const Job& job) {
+    if (const auto* plan = std::get_if<PlanJob>(&job))
+        return plan_tuples(plan->sample, plan_seed);
+    return CompiledWildcards::compile(std::get<Tables::NamesJob>(job).wildcards);
+}
+
+/// The next thing to be made, if there is one.
+std::optional<Planner::Job> Planner::next() {
+    if (auto names = tables_.next_names())
+        return std::move(*names);
+    if (auto plan = tables_.next_plan())
+        return std::move(*plan);
+    return std::nullopt;
 }
 
 /// No generation since the last step, or too many steps for a plan to wait any longer.
@@ -54,20 +69,23 @@ bool Planner::paused() {
 
 std::optional<std::uint64_t> Planner::step() {
     if (busy_) {
-        std::optional<TuplePlan> made;
+        std::optional<Made> made;
         {
             const std::lock_guard lock{mutex_};
-            made = std::exchange(plan_, std::nullopt);
+            made = std::exchange(made_, std::nullopt);
         }
         if (made) {
-            tables_.adopt(planned_, *made);
+            if (const auto* plan = std::get_if<TuplePlan>(&*made))
+                tables_.adopt(made_for_, *plan);
+            else
+                tables_.adopt_wildcards(made_for_, std::get<1>(std::move(*made)));
             busy_ = false;
         }
     }
     const bool pause = paused();
     if (!busy_ && pause)
-        if (auto job = tables_.next_plan()) {
-            planned_ = job->table;
+        if (auto job = next()) {
+            made_for_ = std::visit([](const auto& of) { return of.table; }, *job);
             busy_ = true;
             {
                 const std::lock_guard lock{mutex_};

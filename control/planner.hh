@@ -5,17 +5,19 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <variant>
 
 namespace weft {
 
 /// Plans (tens of milliseconds each) are made on a thread of its own, one at a time and with
 /// little claim to its core; rules move on the caller's, in slices. While generations follow each
 /// other a new plan waits for a pause: a large load would be planned anew at every half as much
-/// again, and each of these plans takes its time from the load. Everything but that thread belongs
-/// to the thread that calls it.
+/// again, and each of these plans takes its time from the load. Wildcards of names are compiled in
+/// the same way. Everything but that thread belongs to the thread that calls it.
 class Planner {
 public:
     explicit Planner(Tables& tables);
@@ -31,20 +33,25 @@ public:
     static constexpr unsigned put_off_max = 4'096;
 
 private:
+    using Job = std::variant<PlanJob, Tables::NamesJob>;
+    using Made = std::variant<TuplePlan, std::shared_ptr<const CompiledWildcards>>;
+
     void run();
+    static Made make(const Job& job);
 
     bool paused();
+    std::optional<Job> next();
 
     Tables& tables_;
-    bool busy_ = false;        // a plan is being made
+    bool busy_ = false;        // a plan is being made, or wildcards compiled
     Generation last_seen_ = 0; // by step()
     unsigned put_off_ = 0;     // steps in a row that found a newer one
     std::mutex mutex_;
     std::condition_variable changed_;
-    bool stop_ = false;             // these three under mutex_
-    std::optional<PlanJob> job_;    // taken by the thread
-    std::optional<TuplePlan> plan_; // given by it
-    TableId planned_{};
+    bool stop_ = false;        // these three under mutex_
+    std::optional<Job> job_;   // taken by the thread
+    std::optional<Made> made_; // given by it
+    TableId made_for_{};
     std::thread thread_;
 };
 

@@ -136,7 +136,7 @@ void Dataplane::attach(Tables& tables) {
     check(state_->tables == nullptr && state_->shared.world.load() == nullptr);
     state_->tables = &tables;
     for (std::size_t i = 0; i < state_->workers.size(); ++i)
-        state_->workers[i]->attach(tables.worker_counters(i));
+        state_->workers[i]->attach(tables.worker_counters(i), i);
 }
 
 void Dataplane::publish(const World& world) {

@@ -79,8 +79,8 @@ void Worker::join() {
         thread_.join();
 }
 
-void Worker::attach(WorkerCounters& counters) {
-    pipeline_.emplace(counters);
+void Worker::attach(WorkerCounters& counters, std::size_t number) {
+    pipeline_.emplace(counters, number);
 }
 
 std::unique_ptr<Plan> Worker::exchange_plan(std::unique_ptr<Plan> plan) {

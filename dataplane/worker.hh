@@ -55,7 +55,7 @@ public:
     Worker& operator=(const Worker&) = delete;
 
     /// Before the first world is published.
-    void attach(WorkerCounters& counters);
+    void attach(WorkerCounters& counters, std::size_t number);
     /// The worker's plan from its next turn on; the old one, which may be freed after a grace
     /// period.
     std::unique_ptr<Plan> exchange_plan(std::unique_ptr<Plan> plan);

@@ -71,10 +71,14 @@ struct Hard {
 };
 
 /// Calls `soft` for each program of clauses that matches, and returns the best other rule. Routes
-/// are neither clauses nor ask for conj_id.
+/// and rules that ask for names are neither clauses nor ask for conj_id.
 template <class Soft>
-Hard find_hard(const Table& table, const FlowKey& key, Generation g, Soft&& soft) noexcept {
+Hard find_hard(
+    const Table& table, const FlowKey& key, Generation g, const Program* named, Soft&& soft
+) noexcept {
     Hard hard;
+    if (named != nullptr)
+        hard.offer(*named, false);
     table.tuples->for_each_match(key, g, [&](const Entry& entry) {
         const Program& program = *program_of(entry);
         if (program.conjunctive)
@@ -93,9 +97,10 @@ Hard find_hard(const Table& table, const FlowKey& key, Generation g, Soft&& soft
 
 } // namespace
 
-const Program* find_rule(const Table& table, const FlowKey& key, Generation g) noexcept {
+const Program*
+find_rule(const Table& table, const FlowKey& key, Generation g, const Program* named) noexcept {
     Candidates candidates;
-    const Hard hard = find_hard(table, key, g, [&](const Program& program) {
+    const Hard hard = find_hard(table, key, g, named, [&](const Program& program) {
         for (const ConjunctionClause& clause : program.conjunctions())
             candidates.add(priority_of(program.rank), clause);
     });
@@ -107,7 +112,7 @@ const Program* find_rule(const Table& table, const FlowKey& key, Generation g) n
             continue;
         FlowKey with_id = key;
         set(with_id, info(FieldId::conj_id), U128{item.id}, low_bits(32));
-        const Hard best = find_hard(table, with_id, g, [](const Program&) {});
+        const Hard best = find_hard(table, with_id, g, named, [](const Program&) {});
         if (best.program != nullptr && best.reads_conj_id)
             return best.program;
     }

@@ -10,10 +10,6 @@ const Program* program_of(const void* payload) noexcept {
     return static_cast<const Program*>(payload);
 }
 
-bool goes_first(const Program& a, const Program& b) noexcept {
-    return a.rank != b.rank ? a.rank > b.rank : goes_before(*a.rule, *b.rule);
-}
-
 /// One part's turn: no rule in it ranks outside of [worst, best].
 struct Turn {
     Rank best = 0;
@@ -54,6 +50,10 @@ ask(const Table& table,
 }
 
 } // namespace
+
+bool goes_first(const Program& a, const Program& b) noexcept {
+    return a.rank != b.rank ? a.rank > b.rank : goes_before(*a.rule, *b.rule);
+}
 
 void find_rules(
     const Table& table, const FlowKey* keys, LaneMask live, Generation g, const Program** found

@@ -1,6 +1,6 @@
 // The small machine that each lane of a burst is: place in an action program, call stack, saved
 // states. Memory of the worker, of stated size: a line per lane for a simple switch, the rest
-// (about 100 kB a lane) untouched until calls, clones and stacks are used.
+// (about 110 kB a lane) untouched until calls, clones and stacks are used.
 #pragma once
 
 #include "base/drop.hh"
@@ -9,6 +9,7 @@
 #include "base/lanes.hh"
 #include "base/u128.hh"
 #include "pipeline/burst.hh"
+#include "pipeline/name_part.hh"
 #include "pipeline/process.hh"
 #include "pipeline/program.hh"
 
@@ -86,6 +87,7 @@ struct LaneMachines {
     std::array<std::uint32_t, burst_max> at; // the table that each lane stands at: TableId
     std::array<Lane, burst_max> lane;
     std::array<LaneStacks, burst_max> stacks;
+    NameLanes names;
 };
 
 } // namespace weft

@@ -2,6 +2,7 @@
 
 #include "base/check.hh"
 #include "base/hash.hh"
+#include "pipeline/name_pattern.hh"
 
 #include <algorithm>
 #include <array>
@@ -124,9 +125,23 @@ FieldMatch shape_match(ShapeBits bits) {
     return {FieldId::shape, U128{bits.set}, U128{std::uint64_t{bits.set} | bits.clear}};
 }
 
+/// What two names in one term come to.
+Added both_names(const FieldMatch& a, const FieldMatch& b) noexcept {
+    if (a.field != b.field)
+        return Added::impossible;
+    if (a.port == b.port)
+        return Added::possible;
+    const bool exact = form_of(a.port) == NameForm::exact && form_of(b.port) == NameForm::exact;
+    return exact ? Added::impossible : Added::two_names;
+}
+
 /// Puts one condition on a field that is no view into the sorted fields of a term.
 Added merge(Term& term, FieldMatch&& condition) {
     auto& fields = term.fields;
+    if (is_name(condition.field))
+        for (const FieldMatch& known : fields)
+            if (is_name(known.field))
+                return both_names(known, condition);
     auto at = fields.end();
     while (at != fields.begin() && condition.field < std::prev(at)->field)
         --at;
@@ -370,6 +385,7 @@ Added add_shape(Term& term, Shape set, Shape clear) {
 }
 
 Added add(Term& term, const FieldInfo& field, U128 value, U128 mask) {
+    check(!is_name(field.id));
     value = value & mask;
     if (field.id == FieldId::shape) {
         const Bits set = static_cast<Bits>(value.low), all = static_cast<Bits>(mask.low);
@@ -397,7 +413,9 @@ Added add(Term& term, const FieldInfo& field, U128 value, U128 mask) {
 }
 
 Added add_port(Term& term, const FieldInfo& field, PortName name) {
-    check(!field.is_view() && field.requires_shape == Shape::none && !name.empty());
+    check(!field.is_view() && !name.empty());
+    if (const Added added = add_shape(term, field.requires_shape); added != Added::possible)
+        return added;
     return merge(term, {field.id, U128{}, low_bits(field.bits), std::move(name)});
 }
 
@@ -449,7 +467,7 @@ Match canonical(std::vector<Term> terms) {
                         ? add(whole, field, match->value, match->mask & low_bits(field.bits))
                         : add_port(whole, field, match->port);
         }
-        check(added != Added::mixed);
+        check(added != Added::mixed && added != Added::two_names);
         if (added == Added::possible)
             made.push_back(std::move(whole));
     }

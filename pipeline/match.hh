@@ -43,7 +43,8 @@ private:
 
 /// The field's bits under `mask` equal `value`. `value` has no bit outside `mask`, `mask` none
 /// outside the field, and is not 0. Where `port` names the value (inport, outport), `value` is 0,
-/// `mask` the whole field, and the number is found when the rule is made.
+/// `mask` the whole field, and the number is found when the rule is made. So it is with a field
+/// that is_name(): `port` is a canonical pattern (pipeline/name_pattern.hh), never empty.
 struct FieldMatch {
     FieldId field{};
     U128 value{};
@@ -84,12 +85,15 @@ enum class Added : std::uint8_t {
     possible,
     impossible, // no packet matches both; the term is spent
     mixed,      // one port by name and by number: a term cannot say that; the term is spent
+    two_names,  // of one field, one of them a pattern: nor can it say that
 };
 
 /// Adds conditions to a term whose fields are sorted, with the prerequisites of the field; views
 /// are split. `mask` lies in the field and may be 0: then only the prerequisites are asked for.
 /// Bits of `value` outside `mask` do not count.
 Added add(Term& term, const FieldInfo& field, U128 value, U128 mask);
+/// A port's name, or a canonical pattern for a field that is_name(). A packet has one payload name:
+/// of two fields, or of two exact names, none is possible.
 Added add_port(Term& term, const FieldInfo& field, PortName name);
 Added add_shape(Term& term, Shape set, Shape clear = Shape::none);
 Added add(Term& term, const Term& other);

@@ -1,5 +1,7 @@
 #include "pipeline/patterns.hh"
 
+#include "pipeline/name_pattern.hh"
+
 #include <algorithm>
 #include <bit>
 #include <tuple>
@@ -7,6 +9,8 @@
 namespace weft {
 
 namespace {
+
+constexpr WordMask name_word_bit = WordMask{1} << name_word;
 
 /// A term some of whose fields have become ranges, which stand apart, by field.
 struct RangedTerm {
@@ -76,11 +80,10 @@ void join(std::vector<RangedTerm>& terms, FieldId field) {
 /// The bits of the key that fields and ranges ask for.
 class Words {
 public:
-    void add(const FieldMatch& match, const NumberOfPort& number_of) {
+    void add(const FieldMatch& match, const NumberOfName& number_of) {
         const FieldInfo& field = info(match.field);
-        const U128 value = match.port.empty()
-                               ? match.value
-                               : U128{static_cast<std::uint64_t>(number_of(match.port.view()))};
+        const U128 value =
+            match.port.empty() ? match.value : U128{number_of(match.field, match.port.view())};
         if (field.is_wide()) {
             put(field.word, match.mask.high, value.high);
             put(field.word + 1u, match.mask.low, value.low);
@@ -128,6 +131,15 @@ private:
     std::array<std::uint64_t, key_words> mask_{}, value_{};
 };
 
+/// How many bits a term with this mask asks for.
+std::size_t bits_of(const Term& term, const Mask& mask) {
+    std::size_t bits = mask.bit_count();
+    for (const FieldMatch& field : term.fields)
+        if (is_name(field.field))
+            bits = bits - std::size_t{info(field.field).bits} + specificity_of(field.port);
+    return bits;
+}
+
 /// Terms of one range or a product of ranges are many that stand for few.
 std::vector<RangedTerm> with_ranges(const Match& match) {
     std::vector<RangedTerm> terms;
@@ -146,7 +158,7 @@ std::vector<RangedTerm> with_ranges(const Match& match) {
 }
 
 /// What most rows have: no other term to rank it among, and no range to look for.
-Lowered lower_one(const Term& term, const NumberOfPort& number_of) {
+Lowered lower_one(const Term& term, const NumberOfName& number_of) {
     Lowered made;
     Pattern& pattern = made.patterns.emplace_back();
     Words words;
@@ -157,14 +169,14 @@ Lowered lower_one(const Term& term, const NumberOfPort& number_of) {
     }
     words.write(pattern);
     made.least = pattern.mask;
-    made.least_bits = made.least.bit_count();
-    made.words = made.least.words();
+    made.least_bits = bits_of(term, made.least);
+    made.words = made.least.words() & ~name_word_bit;
     return made;
 }
 
 } // namespace
 
-Lowered lower(const Match& match, const NumberOfPort& number_of) {
+Lowered lower(const Match& match, const NumberOfName& number_of) {
     if (match.terms.size() == 1)
         return lower_one(match.terms.front(), number_of);
     Lowered made;
@@ -177,8 +189,8 @@ Lowered lower(const Match& match, const NumberOfPort& number_of) {
                 made.shapes |= static_cast<std::uint16_t>(field.mask.low);
         }
         const Mask mask = words.mask();
-        made.words |= mask.words();
-        const std::size_t bits = mask.bit_count();
+        made.words |= mask.words() & ~name_word_bit;
+        const std::size_t bits = bits_of(term, mask);
         if (bits < made.least_bits || (bits == made.least_bits && greater(mask, made.least))) {
             made.least_bits = bits;
             made.least = mask;

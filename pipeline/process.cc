@@ -10,8 +10,9 @@
 
 namespace weft {
 
-PipelineWorker::PipelineWorker(WorkerCounters& of)
-    : counters{of},
+PipelineWorker::PipelineWorker(WorkerCounters& of, std::size_t which)
+    : number{which},
+      counters{of},
       lanes{new LaneMachines} {} // not make_unique: 3 MB that nobody needs zeroed
 
 PipelineWorker::~PipelineWorker() = default;
@@ -107,6 +108,7 @@ void process_traced(
             Depth{},
             worker.story->parsed
         ));
+        find_payload_name(whole, worker.story->parsed.shape(), worker.story->name);
         worker.story->add({.what = StoryStep::What::parsed, .reason = burst.why[0]});
     }
     run_tables(

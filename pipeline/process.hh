@@ -29,10 +29,12 @@ inline constexpr std::size_t walk_stack_max = 64; // values on the packet's own 
 /// uses it.
 class PipelineWorker {
 public:
-    explicit PipelineWorker(WorkerCounters& counters);
+    /// `number`: among the workers that Tables was made for, as that of its counters.
+    explicit PipelineWorker(WorkerCounters& counters, std::size_t number = 0);
     ~PipelineWorker();
 
     std::uint64_t now_ms = 0; // set once per burst by the owner
+    const std::size_t number;
     WorkerCounters& counters;
     std::unique_ptr<LaneMachines> lanes;
     Story* story = nullptr; // a trace in progress: no counters, no learning

@@ -29,6 +29,7 @@ public:
     TableId table{};
     std::uint32_t priority = 0;
     CounterId counter = CounterId::none;
+    bool named = false;       // some term asks for a name in the payload
     bool owns_counter = true; // false: another version of the same row goes on counting with it
     Place place = Place::tuples;
     std::uint16_t shapes = 0; // that its terms ask for

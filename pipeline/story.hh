@@ -5,6 +5,7 @@
 #include "base/drop.hh"
 #include "base/ids.hh"
 #include "base/key.hh"
+#include "pipeline/payload_names.hh"
 
 #include <array>
 #include <cstdint>
@@ -42,7 +43,8 @@ struct StoryStep {
 struct Story {
     static constexpr std::size_t steps_max = 4'096;
     Generation generation = 0;
-    FlowKey parsed; // the packet's fields as they came
+    FlowKey parsed;   // the packet's fields as they came
+    PayloadName name; // and the name that it asks for
     std::uint32_t count = 0;
     bool cut = false; // there were more steps
     std::array<StoryStep, steps_max> step;

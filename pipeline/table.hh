@@ -3,6 +3,7 @@
 
 #include "classifier/prefix_part.hh"
 #include "classifier/tuple_space.hh"
+#include "pipeline/burst.hh"
 #include "pipeline/program.hh"
 #include "pipeline/world.hh"
 
@@ -13,6 +14,9 @@
 #include <vector>
 
 namespace weft {
+
+class NamePart;
+struct NameLanes;
 
 /// A table in one world: its settings, and the parts that its rules are in. Parts are shared by all
 /// worlds, and answer by generation.
@@ -25,8 +29,9 @@ public:
     std::uint32_t number = 0;
     const TupleSpace* tuples = nullptr;
     std::array<const PrefixPart*, prefix_parts_max> prefixes{};
-    std::uint32_t prefix_parts = 0; // of `prefixes`
-    const Program* miss = nullptr;  // nullptr: drop as no_match
+    std::uint32_t prefix_parts = 0;  // of `prefixes`
+    const NamePart* names = nullptr; // nullptr: no rule asks for a name in the payload
+    const Program* miss = nullptr;   // nullptr: drop as no_match
     bool exists = true; // a row names its number, or packets start in it: its number is 0
     bool counters = true;
     bool has_conjunctions = false; // since some commit: lookups take the slower way
@@ -47,8 +52,24 @@ inline constexpr std::size_t conjunctions_per_table_max = 1'024;
 void find_rules(
     const Table& table, const FlowKey* keys, LaneMask live, Generation g, const Program** found
 ) noexcept;
-/// For one key, conjunctions resolved.
-const Program* find_rule(const Table& table, const FlowKey& key, Generation g) noexcept;
+/// For one key, conjunctions resolved. `named` is what find_named() has for it: no conjunction.
+const Program* find_rule(
+    const Table& table, const FlowKey& key, Generation g, const Program* named = nullptr
+) noexcept;
+/// Of the rules that ask for a name in the payload: writes named[lane] = the program of the best
+/// one for key and name of the lane, nullptr where there is none, for each lane in `live`; names
+/// are found at their first use. For tables that have such rules.
+void find_named(
+    const Table& table,
+    Burst& burst,
+    LaneMask live,
+    Generation g,
+    NameLanes& lanes,
+    std::size_t worker,
+    const Program** named
+) noexcept;
+/// Which of two rules that match wins.
+bool goes_first(const Program& a, const Program& b) noexcept;
 
 struct Bucket {
     std::uint32_t weight = 1;

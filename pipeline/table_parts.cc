@@ -71,15 +71,14 @@ void TableParts::insert(Rule& rule, const Lowered& lowered, Generation next) {
     if (lowered.patterns.size() != 1) {
         rule.more = std::make_unique<std::vector<Entry*>>();
         for (const Pattern& pattern : lowered.patterns)
-            rule.more->push_back(
-                tuples_.insert(pattern, rule.program->rank, next, rule.program.get())
-            );
+            rule.more->push_back(enter(rule, pattern, next));
         return;
     }
     const Pattern& pattern = lowered.patterns.front();
     // A row of several terms ranks by another one than its pattern, which may have come of joining.
-    const auto route =
-        rule.least != nullptr || rule.program->conjunctive ? std::nullopt : route_of(pattern);
+    const bool no_route =
+        rule.least != nullptr || rule.program->conjunctive || NamePart::is_named(pattern);
+    const auto route = no_route ? std::nullopt : route_of(pattern);
     if (!route)
         return put(rule, pattern, next);
     RouteKind& kind = kind_of(route->kind);
@@ -96,9 +95,21 @@ void TableParts::insert(Rule& rule, const Lowered& lowered, Generation next) {
         consider(kind, next);
 }
 
+Entry* TableParts::enter(const Rule& rule, const Pattern& pattern, Generation born) {
+    const Program& program = *rule.program;
+    return NamePart::is_named(pattern) ? names().insert(pattern, program.rank, born, &program)
+                                       : tuples_.insert(pattern, program.rank, born, &program);
+}
+
 void TableParts::put(Rule& rule, const Pattern& pattern, Generation born) {
     rule.place = Rule::Place::tuples;
-    rule.entry = tuples_.insert(pattern, rule.program->rank, born, rule.program.get());
+    rule.entry = enter(rule, pattern, born);
+}
+
+NamePart& TableParts::names() {
+    if (names_ == nullptr)
+        names_ = std::make_unique<NamePart>(reclaimer_, hash_key_, TupleSpace::Before{goes_before});
+    return *names_;
 }
 
 void TableParts::arrive(RouteKind& kind, Rule& rule, const PrefixRule& as) {
@@ -161,7 +172,10 @@ void TableParts::withdraw(Rule& rule) {
 void TableParts::remove(Rule& rule) {
     if (rule.place == Rule::Place::tuples) {
         for (Entry* entry : rule.entries())
-            tuples_.remove(*entry);
+            if (NamePart::is_named(*entry))
+                names_->remove(*entry);
+            else
+                tuples_.remove(*entry);
     } else {
         rule.kind->part->ranks.leave(rule.length);
         rule.kind->part->leave(*rule.vrf);
@@ -331,13 +345,14 @@ std::size_t TableParts::slice(RouteKind& kind, std::size_t rules, Generation nex
 
 bool TableParts::move_some(std::size_t rules, Generation next) {
     std::size_t seen = 0;
+    const bool more_names = names_ != nullptr && names_->tidy(rules);
     for (auto& [shape, kind] : kinds_) {
         if (moving_ == 0)
             break;
         if (kind->has_slices() && seen < rules)
             seen += slice(*kind, rules - seen, next);
     }
-    return seen >= rules;
+    return seen >= rules || more_names;
 }
 
 /// Parts that nobody is in any more go; what waits because its kind's part had other ranks may get
@@ -376,6 +391,10 @@ void TableParts::for_each_rule(const std::function<void(const Rule&)>& visit) co
     tuples_.for_each([&](const Entry& entry) {
         visit(*static_cast<const Program*>(entry.payload)->rule);
     });
+    if (names_ != nullptr)
+        names_->rules().for_each([&](const Entry& entry) {
+            visit(*static_cast<const Program*>(entry.payload)->rule);
+        });
     for (const auto& [shape, kind] : kinds_)
         for (const Rule* rule : kind->routed)
             visit(*rule);
@@ -397,8 +416,11 @@ TableReport TableParts::report_at_most() const {
 }
 
 TableReport TableParts::report_of(const TupleSpace::Bound& bound) const {
+    const bool has_names = names_ != nullptr && names_->patterns() != 0;
     TableReport report{
-        .engine = tuples_.is_linear() ? "linear" : "tuple space",
+        .engine = tuples_.entries() == 0 && (parts_ != 0 || has_names) ? ""
+                  : tuples_.is_linear()                                ? "linear"
+                                                                       : "tuple space",
         .rules = tuples_.entries() + routes(false) + routes(true),
         .tuples = tuples_.tuples(),
         .probes_max = bound.probes,
@@ -406,6 +428,7 @@ TableReport TableParts::report_of(const TupleSpace::Bound& bound) const {
         .cache_lines_max = bound.lines,
         .memory_bytes = memory_bytes(),
     };
+    add_names(report);
     if (parts_ == 0)
         return report;
     for (const auto& [shape, kind] : kinds_) {
@@ -418,12 +441,27 @@ TableReport TableParts::report_of(const TupleSpace::Bound& bound) const {
         report.cache_lines_max += of.lines;
     }
     const std::string lpm = "lpm (" + std::to_string(report.nodes_max) + " nodes)";
-    report.engine = tuples_.entries() == 0 ? lpm : lpm + " + " + report.engine;
+    report.engine = report.engine.empty() ? lpm : lpm + " + " + report.engine;
     return report;
 }
 
+void TableParts::add_names(TableReport& report) const {
+    if (names_ == nullptr || names_->patterns() == 0)
+        return;
+    const NamePart::Bound of = names_->bound();
+    report.rules += names_->rules().entries();
+    report.tuples += names_->rules().tuples();
+    report.probes_max += of.probes.probes;
+    report.entries_max += of.probes.entries;
+    report.cache_lines_max += of.probes.lines;
+    report.name_bytes_max = of.bytes;
+    report.engine += (report.engine.empty() ? "names (" : " + names (") +
+                     std::to_string(names_->patterns()) + " patterns)";
+}
+
 std::uint64_t TableParts::memory_bytes() const noexcept {
-    std::uint64_t bytes = sizeof *this + tuples_.memory_bytes();
+    std::uint64_t bytes =
+        sizeof *this + tuples_.memory_bytes() + (names_ != nullptr ? names_->memory_bytes() : 0);
     for (const auto& [shape, kind] : kinds_) {
         bytes += sizeof(RouteKind) +
                  (kind->waiting.capacity() + kind->routed.capacity()) * sizeof(Rule*);

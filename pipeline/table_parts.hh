@@ -4,6 +4,7 @@
 #include "base/reclaim.hh"
 #include "classifier/prefix_part.hh"
 #include "classifier/tuple_space.hh"
+#include "pipeline/name_part.hh"
 #include "pipeline/patterns.hh"
 #include "pipeline/route.hh"
 #include "pipeline/rule.hh"
@@ -43,7 +44,8 @@ struct RouteKind {
 /// routes (several prefix lengths, priorities that follow them), they get a part of their own: at
 /// once for a few, in slices for more; later ones go there directly. A rule that fits no part's
 /// ranks stays in the tuple space and changes nothing for the others; where such rules become the
-/// many, the part is given up and chosen anew.
+/// many, the part is given up and chosen anew. Terms that ask for a name in the payload have a part
+/// of their own from the first one on.
 class TableParts {
 public:
     TableParts(Tries& tries, Reclaimer& reclaimer, std::uint64_t hash_key);
@@ -76,6 +78,11 @@ public:
     bool move_some(std::size_t rules, Generation next);
     bool is_moving() const noexcept { return moving_ != 0; }
 
+    /// The part for names, made at the first call.
+    NamePart& names();
+    const NamePart* names_if_any() const noexcept { return names_.get(); }
+    NamePart* names_if_any() noexcept { return names_.get(); }
+
     // -- seeing inside
     TupleSpace& tuples() noexcept { return tuples_; }
     const TupleSpace& tuples() const noexcept { return tuples_; }
@@ -91,6 +98,7 @@ public:
 
 private:
     TableReport report_of(const TupleSpace::Bound& bound) const;
+    void add_names(TableReport& report) const;
     struct Departure {
         PrefixPart* part;
         PrefixPart::Vrf* vrf;
@@ -103,6 +111,7 @@ private:
     };
 
     RouteKind& kind_of(const PrefixKind& shape);
+    Entry* enter(const Rule& rule, const Pattern& pattern, Generation born);
     void put(Rule& rule, const Pattern& pattern, Generation born);
     void arrive(RouteKind& kind, Rule& rule, const PrefixRule& as);
     void move_in(Rule& rule, Generation next);
@@ -118,6 +127,7 @@ private:
     Reclaimer& reclaimer_;
     std::uint64_t hash_key_;
     TupleSpace tuples_;
+    std::unique_ptr<NamePart> names_;
     std::unordered_map<PrefixKind, std::unique_ptr<RouteKind>, HashKind> kinds_;
     std::size_t parts_ = 0;
     std::size_t moving_ = 0; // kinds

@@ -8,6 +8,7 @@
 #include "classifier/tuple_plan.hh"
 #include "pipeline/action.hh"
 #include "pipeline/match.hh"
+#include "pipeline/name_wildcards.hh"
 
 #include <cstdint>
 #include <memory>
@@ -116,6 +117,7 @@ struct TableReport {
     std::uint64_t nodes_max = 0;   // of tries
     std::uint64_t entries_max = 0; // rules that have to be compared
     std::uint64_t cache_lines_max = 0;
+    std::uint64_t name_bytes_max = 0; // of payload that is read for a name, and of the name
     std::uint64_t cycles_max = 0;
     std::uint64_t memory_bytes = 0;
 };
@@ -203,6 +205,14 @@ public:
     /// A plan that is due, of a table that has changed since the last call; each is told once.
     std::optional<PlanJob> next_plan();
     void adopt(TableId table, const TuplePlan& plan);
+    /// Wildcards of a table that have changed since the last call: compile() of them, on any
+    /// thread, then adopt_wildcards().
+    struct NamesJob {
+        TableId table{};
+        WildcardJob wildcards;
+    };
+    std::optional<NamesJob> next_names();
+    void adopt_wildcards(TableId table, std::shared_ptr<const CompiledWildcards> compiled);
     /// One slice of moving rules and of tidying hashes: about `buckets` buckets of each table that
     /// needs it.
     enum class Tidied : std::uint8_t { all, waits, more }; // `waits`: for a grace period

@@ -4,6 +4,8 @@
 #include "pipeline/patterns.hh"
 #include "pipeline/tables_state.hh"
 
+#include <algorithm>
+
 namespace weft {
 
 void Tables::State::count_words(
@@ -38,6 +40,35 @@ CounterId Tables::State::take_counter() {
     return id;
 }
 
+namespace {
+
+bool asks_for(const Match& match, bool (*of)(FieldId)) {
+    return std::any_of(match.terms.begin(), match.terms.end(), [&](const Term& term) {
+        return std::any_of(term.fields.begin(), term.fields.end(), [&](const FieldMatch& field) {
+            return of(field.field);
+        });
+    });
+}
+
+bool asks_for_name(const Match& match) {
+    return asks_for(match, [](FieldId field) { return is_name(field); });
+}
+
+/// Conjunctions are resolved by key alone, which has no names.
+std::optional<Error> names_refusal(TableState& table, const Match& match, const Program& program) {
+    const bool conjunctive = program.conjunctive || asks_for(match, [](FieldId field) {
+                                 return field == FieldId::conj_id;
+                             });
+    if (conjunctive)
+        return Error{
+            "bad_value",
+            "tls.sni, http.host and dns.qname do not go together with conjunctions (a conjunction "
+            "action, conj_id) in one rule"};
+    return table.parts->names().refusal(match);
+}
+
+} // namespace
+
 Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
     State& s = *state_;
     if (s.rules + settings.match.terms.size() > s.limits.rules)
@@ -57,6 +88,10 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
                     std::to_string(clause.id) + ": a table holds at most " +
                     std::to_string(conjunctions_per_table_max) + " conjunction ids"
             );
+    const bool named = asks_for_name(settings.match);
+    if (named)
+        if (auto error = names_refusal(table, settings.match, *program))
+            return tl::unexpected<Error>{std::move(*error)};
     auto rule = std::make_unique<Rule>();
     rule->table = settings.table;
     rule->priority = settings.priority;
@@ -72,8 +107,10 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
             ++table.conjunctions[clause.id];
     }
 
-    const Lowered lowered = lower(settings.match, [&](std::string_view port) {
-        return s.number_of(table.bridge, std::string{port});
+    const Lowered lowered = lower(settings.match, [&](FieldId field, std::string_view name) {
+        return is_name(field)
+                   ? table.parts->names().id_of(field, name)
+                   : static_cast<std::uint64_t>(s.number_of(table.bridge, std::string{name}));
     });
     rule->words = lowered.words;
     rule->shapes = lowered.shapes;
@@ -88,6 +125,13 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
     s.touch(settings.table);
     if (++table.rows == 1) // its view says whether it exists
         s.dirty_tables.push_back(settings.table);
+    rule->named = named;
+    if (named && table.named_rows++ == 0) {
+        s.dirty_tables.push_back(settings.table);
+        if (std::find(s.named_tables.begin(), s.named_tables.end(), settings.table) ==
+            s.named_tables.end())
+            s.named_tables.push_back(settings.table);
+    }
     if (rule->terms() == 0)
         s.termless.insert(rule.get());
     return rule.release();
@@ -118,6 +162,8 @@ void Tables::erase_rule(Rule* rule) {
     if (rule->program->conjunctive && table.conjunctions.empty())
         s.dirty_tables.push_back(rule->table);
     if (--table.rows == 0)
+        s.dirty_tables.push_back(rule->table);
+    if (rule->named && --table.named_rows == 0)
         s.dirty_tables.push_back(rule->table);
     s.rules -= rule->terms();
     s.dead.push_back(rule);

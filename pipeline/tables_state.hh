@@ -37,6 +37,7 @@ struct TableState {
     std::uint32_t number = 0;
     std::unique_ptr<TableParts> parts;
     std::uint64_t rows = 0;
+    std::uint64_t named_rows = 0;                        // that ask for names in payloads
     std::map<std::uint32_t, std::uint64_t> conjunctions; // id: clauses that name it
     std::optional<TableSettings> settings;
     bool dirty = true;
@@ -150,9 +151,10 @@ struct Tables::State final : Names {
     std::deque<BridgeState> bridges;
     std::unordered_map<std::string, BridgeId> bridge_of;
     std::vector<TableId> dirty_tables;
-    std::vector<TableId> touched; // whose rules have changed since somebody looked for plans
-    std::vector<TableId> untidy;  // whose hashes have work left
-    std::vector<TableId> parted;  // that have or get parts beside their tuple space
+    std::vector<TableId> touched;      // whose rules have changed since somebody looked for plans
+    std::vector<TableId> untidy;       // whose hashes have work left
+    std::vector<TableId> parted;       // that have or get parts beside their tuple space
+    std::vector<TableId> named_tables; // that have had rules with names
     std::vector<BridgeId> dirty_bridges;
 
     PagedArrayWriter<Table> table_views;

@@ -26,7 +26,8 @@ std::optional<PlanJob> Tables::next_plan() {
         TableState& table = s.tables[index(id)];
         s.touched.pop_back();
         table.touched = false;
-        if (table.parts->tuples().is_linear() && !table.parts->is_moving())
+        if (table.parts->tuples().is_linear() && !table.parts->is_moving() &&
+            table.parts->names_if_any() == nullptr)
             continue;
         if (!std::exchange(table.untidy, true))
             s.untidy.push_back(id);
@@ -43,6 +44,20 @@ void Tables::adopt(TableId id, const TuplePlan& plan) {
     table.parts->tuples().adopt(plan);
     if (!std::exchange(table.untidy, true))
         state_->untidy.push_back(id);
+}
+
+std::optional<Tables::NamesJob> Tables::next_names() {
+    State& s = *state_;
+    for (std::size_t i = 0; i < s.named_tables.size(); ++i) {
+        NamePart& names = *s.tables[index(s.named_tables[i])].parts->names_if_any();
+        if (names.wildcards().wants_compile())
+            return NamesJob{s.named_tables[i], names.wildcards().job(s.counters.size())};
+    }
+    return std::nullopt;
+}
+
+void Tables::adopt_wildcards(TableId id, std::shared_ptr<const CompiledWildcards> compiled) {
+    state_->tables[index(id)].parts->names().wildcards().adopt(std::move(compiled));
 }
 
 Tables::Tidied Tables::tidy(std::size_t buckets) {

@@ -55,6 +55,7 @@ void Tables::State::refresh_views() {
         view->number = state.number;
         state.parts->list_parts(*view);
         view->has_conjunctions = !state.conjunctions.empty();
+        view->names = state.named_rows != 0 ? state.parts->names_if_any() : nullptr;
         view->exists = state.number == 0 || state.rows != 0 || state.settings;
         if (state.settings)
             view->counters = state.settings->counters;

@@ -37,6 +37,8 @@ const Table* Walk<traced>::gather(LaneMask active, LaneMask& here) const noexcep
 
 template <bool traced>
 void Walk<traced>::lookup(const Table* table, LaneMask here, const Program** found) noexcept {
+    if (table != nullptr && table->names != nullptr) [[unlikely]]
+        return lookup_with_names(*table, here, found);
     if (table == nullptr || table->has_conjunctions) [[unlikely]] {
         for (const std::size_t lane : Lanes{here})
             found[lane] =
@@ -61,6 +63,23 @@ void Walk<traced>::lookup(const Table* table, LaneMask here, const Program** fou
             best[lane] == nullptr ? nullptr : static_cast<const Program*>(best[lane]->payload);
         prefetch_counters(found[lane]);
     });
+}
+
+template <bool traced>
+void Walk<traced>::lookup_with_names(
+    const Table& table, LaneMask here, const Program** found
+) noexcept {
+    const Generation g = now_.generation;
+    std::array<const Program*, burst_max> named;
+    find_named(table, burst_, here, g, machines_.names, worker_.number, named.data());
+    if (!table.has_conjunctions)
+        find_rules(table, burst_.key.data(), here, g, found);
+    for (const std::size_t lane : Lanes{here}) {
+        if (table.has_conjunctions)
+            found[lane] = find_rule(table, burst_.key[lane], g, named[lane]);
+        else if (named[lane] != nullptr && (found[lane] == nullptr || goes_first(*named[lane], *found[lane])))
+            found[lane] = named[lane];
+    }
 }
 
 template <bool traced>

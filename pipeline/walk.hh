@@ -21,7 +21,9 @@ public:
           now_{now},
           depth_{depth},
           worker_{worker},
-          machines_{*worker.lanes} {}
+          machines_{*worker.lanes} {
+        machines_.names.looked = 0;
+    }
 
     void begin(std::size_t lane, TableId table) noexcept;
     /// The table of the lowest active lane, and the lanes that stand at it.
@@ -40,6 +42,7 @@ public:
 private:
     enum class Next : std::uint8_t { on, table, over };
 
+    void lookup_with_names(const Table& table, LaneMask here, const Program** found) noexcept;
     bool run(std::size_t lane) noexcept;
     Next step(std::size_t lane, const Op& op) noexcept;
     Next list_ended(std::size_t lane) noexcept;

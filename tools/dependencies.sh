@@ -10,7 +10,7 @@ packages=(
     libdpdk-dev librte-meta-all dpdk dpdk-dev
     # libraries
     libboost-dev libprotobuf-dev protobuf-compiler libcli11-dev libspdlog-dev libfmt-dev libtomlplusplus-dev
-    libexpected-dev nlohmann-json3-dev libpcap-dev libnuma-dev libjemalloc-dev
+    libexpected-dev nlohmann-json3-dev libpcap-dev libnuma-dev libjemalloc-dev libhyperscan-dev
     # tests and benchmarks
     libgtest-dev libgmock-dev libbenchmark-dev python3-pytest python3-scapy python3-protobuf python3-numpy
     # the demo and the end-to-end tests

@@ -3,6 +3,7 @@
 #include "control/language/language.hh"
 #include "control/language/symbols.hh"
 #include "control/language/values.hh"
+#include "pipeline/name_pattern.hh"
 
 #include <algorithm>
 #include <limits>
@@ -34,6 +35,8 @@ MaybeError slice_error(FieldSlice slice) {
             " are no part of " + std::string{field.name} + ", which has " +
             std::to_string(field.bits) + " bits"
         );
+    if (is_name(slice.field))
+        return bad_value(std::string{field.name} + " is a name: only matches can use it");
     return std::nullopt;
 }
 
@@ -221,6 +224,22 @@ MaybeError port_value_error(FieldSlice field, std::string_view name) {
     return port_name_error(name);
 }
 
+Result<std::string> name_value(FieldSlice field, std::string_view text) {
+    const FieldInfo& of = info(field.field);
+    if (field != whole(of))
+        return fail("bad_value", std::string{of.name} + " is a name, which has no bits");
+    auto name = canonical_name_pattern(text);
+    if (!name)
+        return fail(name.error().code, std::string{of.name} + ": " + name.error().what);
+    return name;
+}
+
+std::string_view why_not(Added added) noexcept {
+    return added == Added::two_names
+               ? "one name field is asked for two patterns at once: use one that says both"
+               : "one port is asked for both by name and by number: use one of the two";
+}
+
 MaybeError fit_error(U128 value, FieldSlice slice) {
     if (!(value & ~low_bits(slice.bits)))
         return std::nullopt;
@@ -391,7 +410,12 @@ Result<Match> checked(std::vector<Term> terms) {
                 );
             if (added != Added::possible)
                 continue;
-            if (match.port.empty()) {
+            if (is_name(match.field)) {
+                const auto name = name_value(whole(field), match.port);
+                if (!name)
+                    return tl::unexpected<Error>{name.error()};
+                added = add_port(whole_term, field, *name);
+            } else if (match.port.empty()) {
                 added = add(whole_term, field, match.value, match.mask);
             } else {
                 if (auto error = port_value_error(whole(field), match.port))
@@ -399,8 +423,8 @@ Result<Match> checked(std::vector<Term> terms) {
                 added = add_port(whole_term, field, match.port);
             }
         }
-        if (added == Added::mixed)
-            return fail("bad_value", "one port is asked for both by name and by number");
+        if (added == Added::mixed || added == Added::two_names)
+            return fail("bad_value", std::string{why_not(added)});
         if (added == Added::impossible)
             made.pop_back();
     }

@@ -93,6 +93,8 @@ private:
     bool compare(const FieldRef& field, Kind comparison, const Constants& constants, Terms& out);
     bool
     compare_ports(const FieldRef& field, Kind comparison, const Constants& constants, Terms& out);
+    bool
+    compare_names(const FieldRef& field, Kind comparison, const Constants& constants, Terms& out);
     bool values_of(FieldSlice slice, Kind comparison, const Constants& constants, Prefixes&);
     bool add_terms(const FieldRef& field, const Prefixes& values, Terms& out);
 
@@ -125,12 +127,8 @@ bool MatchParser::too_many() {
 bool MatchParser::join(Term& into, const Term& other, bool& possible) {
     const Added added = add(into, other);
     possible = added == Added::possible;
-    if (added == Added::mixed)
-        return in_.fail(
-            in_.token().at,
-            "bad_value",
-            "one port is asked for both by name and by number: use one of the two"
-        );
+    if (added == Added::mixed || added == Added::two_names)
+        return in_.fail(in_.token().at, "bad_value", why_not(added));
     return true;
 }
 
@@ -367,6 +365,8 @@ bool MatchParser::predicate(const Symbol& symbol, bool negated, Terms& out) {
 bool MatchParser::compare(
     const FieldRef& field, Kind comparison, const Constants& constants, Terms& out
 ) {
+    if (is_name(field.slice.field))
+        return compare_names(field, comparison, constants, out);
     const bool equality = comparison == Kind::equal || comparison == Kind::not_equal;
     bool ports = false;
     for (const Constant& constant : constants) {
@@ -413,6 +413,30 @@ bool MatchParser::compare_ports(
     Terms numbered;
     return add_terms(field, numbers, numbered) && unite(terms, std::move(numbered)) &&
            unite(out, std::move(terms));
+}
+
+bool MatchParser::compare_names(
+    const FieldRef& field, Kind comparison, const Constants& constants, Terms& out
+) {
+    const FieldInfo& of = info(field.slice.field);
+    for (const Constant& constant : constants) {
+        if (comparison != Kind::equal || constant.port.empty())
+            return in_.fail(
+                constant.at,
+                "bad_value",
+                std::string{of.name} +
+                    " is a name: it can only be compared with ==, not negated, and with names in "
+                    "quotes"
+            );
+        const auto name = name_value(field.slice, constant.port);
+        if (!name)
+            return in_.fail(constant.at, name.error().code, name.error().what);
+        Terms term(1);
+        check(add_port(term.front(), of, *name) == Added::possible);
+        if (!unite(out, std::move(term)))
+            return false;
+    }
+    return true;
 }
 
 /// The values for which the comparison holds, in the bits of the slice.

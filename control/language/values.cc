@@ -152,6 +152,7 @@ void append_value(std::string& out, FieldFormat format, U128 value) {
         break;
     case FieldFormat::hex:
     case FieldFormat::shape:
+    case FieldFormat::name:
         break;
     }
     append_hex(out, value);

@@ -314,6 +314,8 @@ void canonical_value(control::Group& row, Checker& check, Meaning& meaning) {
     for (const std::string& field : fields)
         if (!field_from(field))
             check.bad("hash_fields", "field " + quoted(field) + " does not exist");
+        else if (is_name(*field_from(field)))
+            check.bad("hash_fields", field + " is a name: only matches can use it");
     std::sort(fields.begin(), fields.end());
     fields.erase(std::unique(fields.begin(), fields.end()), fields.end());
 }

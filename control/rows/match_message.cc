@@ -25,7 +25,7 @@ Error too_many_terms() {
 struct Wanted {
     const FieldInfo* field = nullptr;
     language::Prefixes values;
-    std::string_view port;
+    std::string name; // of a port, or a pattern of names
 };
 
 std::optional<Error> range_of(const control::Range& range, const FieldInfo& field, Wanted& out) {
@@ -52,13 +52,27 @@ std::optional<Error> wanted_of(const control::FieldMatch& message, Wanted& out) 
     const bool has_mask = message.has_mask() || message.has_mask_upper();
     const U128 value{message.value_upper(), message.value()};
     const bool has_value = has_mask || value;
-    if ((has_value ? 1 : 0) + (message.port().empty() ? 0 : 1) + (message.has_range() ? 1 : 0) > 1)
+    const int others =
+        (has_value ? 1 : 0) + (message.port().empty() ? 0 : 1) + (message.has_range() ? 1 : 0);
+    if (others > 1)
         return bad_value(
             std::string{field.name} + " has more than one of a value, a port and a range"
         );
+    if (is_name(field.id) != !message.name().empty() || (is_name(field.id) && others != 0))
+        return bad_value(
+            is_name(field.id) ? std::string{field.name} + " takes a name and nothing else"
+                              : std::string{field.name} + " has no name in payloads as its value"
+        );
+    if (is_name(field.id)) {
+        auto name = language::name_value(whole(field), message.name());
+        if (!name)
+            return name.error();
+        out.name = std::move(*name);
+        return std::nullopt;
+    }
     if (!message.port().empty()) {
-        out.port = message.port();
-        return language::port_value_error(whole(field), out.port);
+        out.name = message.port();
+        return language::port_value_error(whole(field), out.name);
     }
     if (message.has_range())
         return range_of(message.range(), field, out);
@@ -75,16 +89,16 @@ std::optional<Error> wanted_of(const control::FieldMatch& message, Wanted& out) 
 /// Every term of `terms` with every value of the field; those that no packet matches are left out.
 std::optional<Error> combine(const Wanted& wanted, std::vector<Term>& terms) {
     std::vector<Term> made;
-    const std::size_t choices = wanted.port.empty() ? wanted.values.size() : 1;
+    const std::size_t choices = wanted.name.empty() ? wanted.values.size() : 1;
     for (Term& term : terms)
         for (std::size_t i = 0; i < choices; ++i) {
             Term more = i + 1 == choices ? std::move(term) : term;
             const Added added =
-                wanted.port.empty()
+                wanted.name.empty()
                     ? add(more, *wanted.field, wanted.values[i].value, wanted.values[i].mask)
-                    : add_port(more, *wanted.field, wanted.port);
-            if (added == Added::mixed)
-                return bad_value("one port is asked for both by name and by number");
+                    : add_port(more, *wanted.field, wanted.name);
+            if (added == Added::mixed || added == Added::two_names)
+                return bad_value(std::string{language::why_not(added)});
             if (added == Added::impossible)
                 continue;
             if (made.size() >= match_terms_max)
@@ -126,6 +140,10 @@ void to_message(const Match& match, control::MatchTerms& out) {
         for (const FieldMatch& field : term.fields) {
             control::FieldMatch& of = *made.add_fields();
             of.set_field(static_cast<std::uint32_t>(field.field));
+            if (is_name(field.field)) {
+                of.set_name(std::string{field.port.view()});
+                continue;
+            }
             if (!field.port.empty()) {
                 of.set_port(std::string{field.port.view()});
                 continue;

@@ -26,7 +26,7 @@ public:
         field_ = "match";
         for (const Term& term : match.terms)
             for (const FieldMatch& field : term.fields)
-                if (!field.port.empty())
+                if (!field.port.empty() && !is_name(field.field))
                     add_port_number(field.port);
     }
     void actions(const Actions& actions, std::string_view field) {

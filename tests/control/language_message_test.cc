@@ -196,6 +196,30 @@ TEST(LanguageMessages, prerequisites_views_and_ranges_are_those_of_the_text) {
     ) << "no packet is both";
 }
 
+TEST(LanguageMessages, names_in_payloads_are_those_of_the_text) {
+    EXPECT_EQ(
+        match_said(term(field(FieldId::tls_sni, R"("name": "*.Example.")"))),
+        print(parse_match("tls.sni == \"*.example\"").value())
+    );
+    const std::string place = "bad_value flow.match_terms.terms[0].fields[0]: ";
+    EXPECT_EQ(
+        match_said(term(field(FieldId::tls_sni, R"("name": "a..b")"))),
+        place + "tls.sni: \"a..b\" is no name: a label is empty"
+    );
+    EXPECT_EQ(
+        match_said(term(field(FieldId::tls_sni, R"("value": 5)"))),
+        place + "tls.sni takes a name and nothing else"
+    );
+    EXPECT_EQ(
+        match_said(term(field(FieldId::tls_sni, R"("name": "a", "mask": 5)"))),
+        place + "tls.sni takes a name and nothing else"
+    );
+    EXPECT_EQ(
+        match_said(term(field(FieldId::tcp_dst, R"("name": "a")"))),
+        place + "tcp.dst has no name in payloads as its value"
+    );
+}
+
 TEST(LanguageMessages, what_is_wrong_with_a_match_is_named_by_term_and_field) {
     const std::string fine = term(field(FieldId::ip_ttl, R"("value": 1)"));
     EXPECT_EQ(

@@ -194,6 +194,66 @@ TEST(MatchText, ports_are_kept_by_name) {
     EXPECT_EQ(printed(R"(inport == "q\"\\\u00e9\n")"), "inport == \"q\\\"\\\\\xc3\xa9\\u000a\"");
 }
 
+TEST(MatchText, names_in_payloads_are_kept_in_canonical_form) {
+    EXPECT_EQ(printed(R"(tls.sni == "WWW.Example.com.")"), R"(tls.sni == "www.example.com")");
+    EXPECT_EQ(printed(R"(tcp && http.host == {"*.B", "a"})"), R"(http.host == {"*.b", "a"})");
+    EXPECT_EQ(
+        printed(R"("*" == dns.qname && udp.dst == 53)"), R"(udp.dst == 53 && dns.qname == "*")"
+    );
+    EXPECT_EQ(printed(R"(tls.sni == "a" && tls.sni == "A.")"), R"(tls.sni == "a")");
+    EXPECT_EQ(printed(R"(tls.sni == "a" && tls.sni == "b")"), "0");
+    EXPECT_EQ(printed(R"(tls.sni == "*.a" && http.host == "*.a")"), "0");
+    EXPECT_EQ(printed(R"(tls.sni == "a" && udp)"), "0");
+    EXPECT_EQ(
+        printed(R"(tls.sni == "a" || tls.sni == "*" || ip6)"), R"(ip6 || tls.sni == {"*", "a"})"
+    );
+}
+
+TEST(MatchText, what_names_cannot_do_is_refused_by_name_value_and_rule) {
+    const std::string only =
+        "bad_value: match column 12: tls.sni is a name: it can only be compared "
+        "with ==, not negated, and with names in quotes";
+    EXPECT_EQ(printed(R"(tls.sni != "a.b")"), only);
+    EXPECT_EQ(printed("tls.sni == 5"), only);
+    EXPECT_EQ(printed(R"(tls.sni == 0x1/0x1)"), only);
+    EXPECT_EQ(
+        printed(R"(!(tls.sni == "a.b"))"),
+        "bad_value: match column 14: tls.sni is a name: it can only be compared with ==, not "
+        "negated, and with names in quotes"
+    );
+    EXPECT_EQ(
+        printed(R"(tls.sni < "a.b")"),
+        "bad_value: match column 11: tls.sni is a name: it can only be compared with ==, not "
+        "negated, and with names in quotes"
+    );
+    EXPECT_EQ(
+        printed(R"(tls.sni[0..7] == "a.b")"),
+        "bad_value: match column 18: tls.sni is a name, which has no bits"
+    );
+    EXPECT_EQ(
+        printed(R"(dns.qname == "a..b")"),
+        "bad_value: match column 14: dns.qname: \"a..b\" is no name: a label is empty"
+    );
+    EXPECT_EQ(
+        printed(R"(tls.sni == "*.a" && tls.sni == "b.a")"),
+        "bad_value: match column 37: one name field is asked for two patterns at once: use one "
+        "that says both"
+    );
+    EXPECT_EQ(
+        printed(R"(inport == "p1" && tcp.dst == "a.b")"),
+        "bad_value: match column 30: \"a.b\" is a name, and only inport and outport hold ports"
+    );
+    for (const char* actions :
+         {"push(tls.sni);", "reg0 = dns.qname[0..31];", "pop(http.host);", "tls.sni = 5;"}) {
+        const auto refused = parse_actions(actions);
+        ASSERT_FALSE(refused) << actions;
+        EXPECT_EQ(refused.error().code, "bad_value") << actions;
+        EXPECT_NE(
+            refused.error().what.find(" is a name: only matches can use it"), std::string::npos
+        ) << refused.error().what;
+    }
+}
+
 TEST(MatchText, what_is_not_the_language_is_refused_with_its_place) {
     EXPECT_EQ(
         printed(""),

@@ -1,6 +1,7 @@
 #include "tests/control/random_language.hh"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 namespace weft::test {
@@ -35,6 +36,16 @@ Term random_term(Random& random) {
         const auto known = [&](const FieldMatch& match) { return match.field == field.id; };
         if (std::any_of(term.fields.begin(), term.fields.end(), known))
             continue;
+        if (is_name(field.id)) { // a term has one of them at most
+            static constexpr std::array names = {"a.b", "*.b", "*", "a*.b", "*.a-*.b", "a_.b"};
+            if (std::none_of(term.fields.begin(), term.fields.end(), [](const FieldMatch& match) {
+                    return is_name(match.field);
+                }))
+                term.fields.push_back(
+                    {field.id, {}, low_bits(64), names[below(random, names.size())]}
+                );
+            continue;
+        }
         if (field.format == FieldFormat::port && one_in(random, 2)) {
             const char name[] = {'p', static_cast<char>('a' + below(random, 3)), '\0'};
             term.fields.push_back({field.id, {}, low_bits(32), name});
@@ -74,7 +85,7 @@ namespace {
 FieldSlice random_slice(Random& random, bool writable) {
     for (;;) {
         const FieldInfo& field = all_fields()[below(random, field_count)];
-        if (field.id == FieldId::shape || field.id == FieldId::ct_mark ||
+        if (field.id == FieldId::shape || is_name(field.id) || field.id == FieldId::ct_mark ||
             field.id == FieldId::ct_label || (writable && !field.writable))
             continue;
         const auto lsb =

@@ -191,7 +191,7 @@ bool Interpreter::run_table(std::uint32_t table) {
         const auto found = bridge().tables.find(table);
         const SpecTable& here = found == bridge().tables.end() ? nothing : found->second;
         table_ = table;
-        rule_ = lookup(here, state_.key);
+        rule_ = lookup(here, state_.key, asked_.name);
         if (rule_ != nullptr) {
             tell({
                 .what = StoryStep::What::lookup,

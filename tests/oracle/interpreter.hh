@@ -6,8 +6,10 @@
 #include "base/key.hh"
 #include "pipeline/story.hh"
 #include "tests/oracle/spec.hh"
+#include "tests/support/naive_names.hh"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace weft::oracle {
@@ -65,10 +67,11 @@ struct Walk {
 
 struct Asked {
     std::size_t bridge = 0;
-    PortId ingress = PortId::none;  // what punts say
-    FlowKey key;                    // as parsed, inport included
-    std::uint32_t bytes = 0;        // of the whole packet
-    const Actions* first = nullptr; // packet-out: instead of table 0
+    PortId ingress = PortId::none;       // what punts say
+    FlowKey key;                         // as parsed, inport included
+    std::optional<test::NaiveName> name; // in the payload
+    std::uint32_t bytes = 0;             // of the whole packet
+    const Actions* first = nullptr;      // packet-out: instead of table 0
 };
 
 Walk interpret(const SpecWorld& world, const Links& links, const Asked& asked);

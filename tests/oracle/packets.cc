@@ -308,13 +308,15 @@ FlowKey random_key(Random& random, const Values& values, const Term& term) {
     FlowKey key{};
     set(key, info(F::shape), U128{static_cast<std::uint16_t>(shape)}, low_bits(16));
     for (const FieldInfo& field : all_fields())
-        if (field.id != F::shape && !field.is_view() && key.is(field.requires_shape))
+        if (field.id != F::shape && !field.is_view() && !is_name(field.id) &&
+            key.is(field.requires_shape))
             put(key, field.id, values.some(random, field));
     if (chance(random, 75)) // most packets are whole
         put(key, F::ip_frag, U128{});
     put(key, F::conj_id, U128{});
     for (const FieldMatch& match : term.fields)
-        if (match.field != F::shape && key.is(info(match.field).requires_shape))
+        if (match.field != F::shape && !is_name(match.field) &&
+            key.is(info(match.field).requires_shape))
             set(key, info(match.field), match.value, match.mask);
     agree(key, kind);
     return key;

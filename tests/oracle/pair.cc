@@ -256,6 +256,8 @@ Asked Pair::asked(
     FlowKey shallow;
     parsed = parse(packet.packet, inport, depth_of(question, held), shallow);
     static_cast<void>(parse(packet.packet, inport, Depth{}, asked.key));
+    if (parsed == Drop::none)
+        asked.name = test::naive_name(packet.packet, asked.key.shape());
     return asked;
 }
 
