@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 #include <utility>
 
 namespace weft {
@@ -71,19 +72,19 @@ NamePart::~NamePart() = default;
 // -- rules come and go
 
 std::optional<Error> NamePart::refusal(const Match& match) const {
-    std::size_t more = 0;
+    std::unordered_set<std::string> more;
     for (const Term& term : match.terms)
         for (const FieldMatch& field : term.fields)
             if (is_name(field.field) && form_of(field.port) == NameForm::wildcard &&
                 !known_.contains(key_of(field.field, field.port)))
-                ++more;
-    if (wildcards_.count() + more <= name_wildcards_max)
+                more.insert(key_of(field.field, field.port));
+    if (wildcards_.count() + more.size() <= name_wildcards_max)
         return std::nullopt;
     return Error{
         "too_many_names",
         "names with \"*\" elsewhere than in a \"*.\" at the beginning: with this match the table "
         "would have " +
-            std::to_string(wildcards_.count() + more) + ", and a table holds at most " +
+            std::to_string(wildcards_.count() + more.size()) + ", and a table holds at most " +
             std::to_string(name_wildcards_max)};
 }
 
@@ -275,12 +276,12 @@ NamePart::Bound NamePart::bound() const {
     for (const std::uint64_t suffixes : suffixes_)
         levels += suffixes != 0 ? 1 : 0;
     const std::uint64_t asked = levels + (exacts_ != 0 ? 1 : 0);
-    const std::uint64_t hits = asked + wildcards_.told_max();
     const TupleSpace::Bound index = index_.bound(), rules = rules_.bound();
     Bound bound;
-    bound.probes.probes = asked * index.probes + hits * rules.probes;
-    bound.probes.lines = asked * index.lines + hits * rules.lines;
-    bound.probes.entries = asked * index.entries + hits * rules.entries;
+    bound.hits = asked + wildcards_.told_max();
+    bound.probes.probes = asked * index.probes + bound.hits * rules.probes;
+    bound.probes.lines = asked * index.lines + bound.hits * rules.lines;
+    bound.probes.entries = asked * index.entries + bound.hits * rules.entries;
     const std::uint64_t scans = wildcards_.one_by_one() + (wildcards_.count() != 0 ? 1 : 0);
     if (!known_.empty())
         bound.bytes = name_payload_bytes_max + name_bytes_max * (1 + scans);

@@ -101,6 +101,7 @@ public:
     /// What one lookup can come to at most, from the rules alone.
     struct Bound {
         TupleSpace::Bound probes;
+        std::uint64_t hits = 0;  // patterns that one name can be told of
         std::uint64_t bytes = 0; // of payload and name, all readings counted
     };
     Bound bound() const;

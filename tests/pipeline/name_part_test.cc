@@ -303,10 +303,12 @@ public:
         }
         std::array<const Entry*, burst_max> best;
         part.lookup(keys.data(), live, g, *lanes, 1, best.data());
+        const std::size_t hits_max = part.bound().hits;
         for (const std::size_t lane : Lanes{live}) {
             const PayloadName& name = lanes->name[lane];
             const void* const got = best[lane] == nullptr ? nullptr : best[lane]->payload;
             ASSERT_EQ(got, wanted(name, metadata[lane], g)) << name.view() << " at " << g;
+            ASSERT_LE(lanes->hits[lane].count, hits_max) << name.view();
             hits += got != nullptr ? 1 : 0;
         }
     }

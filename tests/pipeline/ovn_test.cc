@@ -75,9 +75,8 @@ protected:
 Actions arrive_at(const FlowKey& key, std::uint32_t table) {
     Actions actions;
     for (const FieldInfo& field : all_fields()) {
-        const bool settable =
-            !is_header_field(field.id) && !field.is_view() && field.id != FieldId::conj_id &&
-            !is_name(field.id);
+        const bool settable = !is_header_field(field.id) && !field.is_view() &&
+                              field.id != FieldId::conj_id && !is_name(field.id);
         if (settable && get(key, field))
             actions.push_back({action::Set{whole(field), get(key, field), {}}});
     }
