@@ -38,12 +38,12 @@ struct Frame {
         flood, // restore the state, then the bridge's next port
     };
     Kind kind{};
-    bool vlan_aware = false;     // flood: of output(normal)
-    std::uint16_t vlan = 0;      // flood: the packet's VLAN, where vlan_aware
-    std::uint32_t next = 0;      // group: bucket; flood: place among the bridge's ports
-    std::uint32_t max_bytes = 0; // flood
+    bool vlan_aware = false;        // flood: of output(normal)
+    std::uint16_t vlan = 0;         // flood: the packet's VLAN, where vlan_aware
+    std::uint32_t next = 0;         // group: bucket; flood: place among the bridge's ports
+    std::uint32_t max_bytes = 0;    // flood
     std::uint16_t table_number = 0; // whose actions go on
-    const Op* resume = nullptr;  // of `program`
+    const Op* resume = nullptr;     // of `program`
     const Program* program = nullptr;
     const void* over = nullptr; // group: Group; flood: BridgeView
 };

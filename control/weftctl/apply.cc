@@ -68,7 +68,9 @@ private:
         }
         while (auto line = source_.next())
             if (!is_nothing(*line)) {
-                line->erase(0, line->find_first_not_of(" \t\r")); // weftd tells the encoding by the first byte
+                line->erase(
+                    0, line->find_first_not_of(" \t\r")
+                ); // weftd tells the encoding by the first byte
                 owed_.push_back(source_.line_number());
                 return line;
             }

@@ -5,7 +5,6 @@
 #include <rte_ethdev.h>
 
 #include <fstream>
-
 #include <sys/stat.h>
 
 namespace weft::test {

@@ -243,8 +243,8 @@ Seeds seeds() {
     return seeds;
 }
 
-// DDL-7, too: tables call each other in cycles here, and every walk ends, by its limits if by nothing
-// else. WEFT_ORACLE_SEEDS=1:5000 asks a million packets.
+// DDL-7, too: tables call each other in cycles here, and every walk ends, by its limits if by
+// nothing else. WEFT_ORACLE_SEEDS=1:5000 asks a million packets.
 TEST(EngineOracle, random_pipelines_do_what_the_interpreter_says_at_every_held_generation) {
     constexpr int pipelines = 50; // of one seed, each a few changes away from the one before
     const Seeds all = seeds();
