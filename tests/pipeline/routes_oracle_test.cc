@@ -293,7 +293,7 @@ private:
 TEST(RouteParts, a_table_of_routes_alone_is_served_by_longest_prefix_match_alone) {
     Served few;
     few.routes(15);
-    EXPECT_EQ(few.report().engine, "tuple space");
+    EXPECT_EQ(few.report().engine, "linear");
     Served served;
     served.routes(500);
     served.route(100, "ip4");
