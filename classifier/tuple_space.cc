@@ -361,8 +361,8 @@ TupleSpace::Bound TupleSpace::bound_of(TupleHash::Worst (*worst_of)(const TupleH
         bound.lines = linear.lines() + bound.entries;
     }
     for (const auto& tuple : tuples_) {
-        if (tuple->hash.entries() == 0)
-            continue;
+        if (tuple->hash.entries() == 0 && !tuple->listed)
+            continue; // one that a move has emptied is probed until it leaves the list
         const TupleHash::Worst worst = worst_of(tuple->hash);
         ++bound.probes;
         bound.lines += worst.lines + worst.candidates;

@@ -149,6 +149,10 @@ public:
         if (random.below(6) == 0 && !space_.is_moving() && !space_.is_linear())
             space_.adopt(plan_tuples(space_.sample(8 + random.below(60), random.engine()), 1));
         space_.move_some(1 + random.below(40));
+        const TupleSpace::Bound cost = space_.cost(FlowKey{}, 1), bound = space_.bound();
+        EXPECT_LE(cost.probes, bound.probes);
+        EXPECT_LE(cost.lines, bound.lines);
+        EXPECT_LE(cost.entries, bound.entries);
     }
 };
 
