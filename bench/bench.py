@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import changes  # noqa: E402
+import classifier  # noqa: E402
 import forwarding  # noqa: E402
 import ovs  # noqa: E402
 import report as report_of_runs  # noqa: E402
@@ -25,10 +26,10 @@ def _forwarding(name):
 
 
 NAMES = {name: _forwarding(name) for name in forwarding.WORKLOADS if not name.startswith("tse")}
-NAMES |= {"tse": forwarding.tse, "classbench": forwarding.classbench, "flows": forwarding.over_flows, "rules": forwarding.over_rules,
+NAMES |= {"tse": forwarding.tse, "classbench": forwarding.classbench, "classifier": classifier.classifier, "flows": forwarding.over_flows, "rules": forwarding.over_rules,
           "updates": changes.updates, "load": changes.load, "latency": changes.latency, "sustained": changes.sustained, "rfc2544": rfc2544.rfc2544,
           "add-port": rows.add_port, "delta-cost": rows.delta_cost, "relations": rows.relations, "churn": rows.churn}
-NOT_BY_DEFAULT = ("classbench", "forward")
+NOT_BY_DEFAULT = ("classbench", "classifier", "forward")
 MANY_PACKETS = {"l2-10k", "l3-1m", "flows"}  # a million of them lie in memory
 
 
@@ -37,10 +38,10 @@ def arguments():
     parser = argparse.ArgumentParser(prog="./run bench", formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog="workloads:\n" + "\n".join("  %-12s %s" % item for item in abouts.items()))
     parser.add_argument("names", nargs="*", metavar="NAME", 
-                        help="workloads; without any, all but classbench and forward. `report FILE...` makes docs/benchmarks.md of JSON files")
+                        help="workloads; without any, all but classbench, classifier and forward. `report FILE...` makes docs/benchmarks.md of JSON files")
     parser.add_argument("--json", metavar="FILE", help="also one JSON object a line, appended to FILE")
     parser.add_argument("--vs", dest="against", metavar="ovs|testpmd|DIR", help="besides testpmd also OVS-DPDK, or the weftd of another build folder")
-    parser.add_argument("--rules", nargs="+", default=[], metavar="FILE", help="filter sets for classbench, .xz too")
+    parser.add_argument("--rules", nargs="+", default=[], metavar="FILE", help="filter sets for classbench and classifier, .xz too")
     parser.add_argument("--seconds", type=float, default=2, help="of a window (2)")
     parser.add_argument("--windows", type=int, default=3, help="of a run (3)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each system, in turn (3)")
@@ -57,8 +58,9 @@ def arguments():
         parser.error("--pairs %d: an interval needs 6 pairs or more, a difference under 15 %% some 30" % options.pairs)
     if (os.cpu_count() or 1) < 2:
         parser.error("needs two cores: one for the switch that is measured, one for everything else")
-    if "classbench" in options.names and not options.rules:
-        parser.error("classbench needs --rules FILE...")
+    for name in {"classbench", "classifier"} & set(options.names):
+        if not options.rules:
+            parser.error(name + " needs --rules FILE...")
     if options.against not in (None, "ovs", "testpmd") and not os.access(os.path.join(options.against, "weftd"), os.X_OK):
         parser.error("--vs %s: neither ovs nor testpmd nor a folder with a weftd" % options.against)
     return options

@@ -1,6 +1,9 @@
 // How long does a lookup in a filter set take, what does a change cost, how much memory is a rule?
-// Every engine's answers are checked against the linear search first.
+// Beside the tuple space a plain one and DPDK's rte_acl, on the same rules and headers; every
+// engine's answers are checked against the linear search first.
+#include "bench/acl_engine.hh"
 #include "bench/classbench.hh"
+#include "bench/plain_tuples.hh"
 #include "classifier/tuple_space.hh"
 
 #include <algorithm>
@@ -69,12 +72,27 @@ public:
     bool run();
 
 private:
+    using Headers = std::vector<Header>;
+    /// What one engine took.
+    struct Engine {
+        const char* name;
+        double build_ms = 0;
+        double bytes = 0; // a pattern
+    };
+
     void build();
     void settle();
-    std::vector<Header> headers(std::size_t count, bool zipf);
-    bool check();
+    Headers headers(std::size_t count, bool zipf);
     std::size_t linear(const FlowKey& key) const;
-    void measure(const char* traffic, bool zipf);
+    /// One engine: checked on some headers, then timed on others. `Inputs{headers}.burst(number)`
+    /// gives what `lookup(burst, answers)` reads.
+    template <class Inputs, class Lookup>
+    bool is_right(const char* engine, Lookup&& lookup);
+    template <class Inputs, class Lookup>
+    bool run_engine(const Engine& engine, Lookup&& lookup);
+    bool run_space();
+    bool run_plain();
+    bool run_acl();
     void measure_changes();
 
     std::string name_;
@@ -84,6 +102,7 @@ private:
     std::unique_ptr<TupleSpace> space_;
     std::vector<Entry*> entries_;
     std::mt19937_64 random_{1};
+    Headers check_, uniform_, zipf_; // the same for every engine
     double build_ms_ = 0, plan_ms_ = 0, move_ms_ = 0;
 };
 
@@ -145,31 +164,11 @@ std::size_t Run::linear(const FlowKey& key) const {
     return 0;
 }
 
-bool Run::check() {
-    for (const Header& header :
-         headers(std::min<std::size_t>(4'000'000 / filters_.size() + 500, 5'000), false)) {
-        const FlowKey key = key_of(header);
-        const Entry* found = space_->find(key, 1);
-        const auto answer = found == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(found->payload);
-        if (answer != linear(key)) {
-            std::printf(
-                "%s: WRONG: filter %zu, the linear search finds %zu\n",
-                name_.c_str(),
-                answer,
-                linear(key)
-            );
-            return false;
-        }
-    }
-    return true;
-}
-
 /// The first line of each key, which is all that these rules look at; a burst of whole keys is made
 /// from them just before its lookup, as the parser would leave it: in the nearest cache.
-class Traffic {
+class Keys {
 public:
-    static constexpr std::size_t bursts = 4'096;
-    explicit Traffic(const std::vector<Header>& headers) {
+    explicit Keys(const std::vector<Header>& headers) {
         for (const Header& header : headers) {
             const FlowKey key = key_of(header);
             lines_.emplace_back();
@@ -181,57 +180,168 @@ public:
             std::copy_n(lines_[number * burst_max + lane].begin(), 8, keys_[lane].word.begin());
         return keys_.data();
     }
-    static double keys() { return static_cast<double>(bursts * burst_max); }
 
 private:
     std::vector<std::array<std::uint64_t, 8>> lines_;
     std::array<FlowKey, burst_max> keys_{};
 };
 
-void Run::measure(const char* traffic, bool zipf) {
-    Traffic keys{headers(Traffic::bursts * burst_max, zipf)};
-    const Entry* best[burst_max];
+/// Headers as rte_acl reads them, in the nearest cache, too.
+class AclInputs {
+public:
+    explicit AclInputs(const std::vector<Header>& headers) {
+        for (const Header& header : headers)
+            all_.push_back(AclEngine::input_of(header));
+    }
+    const AclEngine::Input* burst(std::size_t number) {
+        std::copy_n(
+            all_.begin() + static_cast<std::ptrdiff_t>(number * burst_max), burst_max, burst_
+        );
+        return burst_;
+    }
+
+private:
+    std::vector<AclEngine::Input> all_;
+    AclEngine::Input burst_[burst_max];
+};
+
+using Answers = std::array<std::uintptr_t, burst_max>;
+
+/// Nanoseconds and cycles a lookup, without what it takes to make the bursts.
+template <class Inputs, class Lookup>
+std::pair<Spread, Spread> time_of(const std::vector<Header>& headers, Lookup&& lookup) {
+    Inputs inputs{headers};
+    const std::size_t bursts = headers.size() / burst_max;
+    Answers answers{};
     std::uintptr_t sum = 0;
-    const auto time = [&](auto&& work, double& ns, double& cycles) {
+    const auto time = [&](auto&& work) {
         const auto began = Clock::now();
         const std::uint64_t tsc = __rdtsc();
-        for (std::size_t number = 0; number < Traffic::bursts; ++number)
-            work(keys.burst(number), number);
-        cycles = static_cast<double>(__rdtsc() - tsc) / Traffic::keys();
-        ns = 1e9 * seconds_since(began) / Traffic::keys();
+        for (std::size_t number = 0; number < bursts; ++number)
+            work(inputs.burst(number), number);
+        const double cycles = static_cast<double>(__rdtsc() - tsc);
+        return std::pair{1e9 * seconds_since(began), cycles};
     };
     Spread ns, cycles;
     for (int round = 0; round < 9; ++round) {
-        double with_ns, with_cycles, without_ns, without_cycles;
-        time(
-            [&](const FlowKey* burst, std::size_t) {
-                sum += burst[0].word[0];
-                asm volatile("" ::: "memory");
-            },
-            without_ns,
-            without_cycles
+        const auto without = time([&](const auto* burst, std::size_t) {
+            asm volatile("" : : "r"(burst) : "memory");
+        });
+        const auto with = time([&](const auto* burst, std::size_t number) {
+            lookup(burst, answers.data());
+            sum += answers[number % burst_max];
+        });
+        ns.values.push_back((with.first - without.first) / static_cast<double>(headers.size()));
+        cycles.values.push_back(
+            (with.second - without.second) / static_cast<double>(headers.size())
         );
-        time(
-            [&](const FlowKey* burst, std::size_t number) {
-                space_->lookup(burst, ~LaneMask{0}, 1, best);
-                sum += reinterpret_cast<std::uintptr_t>(best[number % burst_max]);
-            },
-            with_ns,
-            with_cycles
-        );
-        ns.values.push_back(with_ns - without_ns);
-        cycles.values.push_back(with_cycles - without_cycles);
     }
+    asm volatile("" : : "r"(sum));
+    return {ns, cycles};
+}
+
+template <class Inputs, class Lookup>
+bool Run::is_right(const char* engine, Lookup&& lookup) {
+    Inputs inputs{check_};
+    Answers answers{};
+    for (std::size_t i = 0; i < check_.size(); ++i) {
+        if (i % burst_max == 0)
+            lookup(inputs.burst(i / burst_max), answers.data());
+        const std::size_t right = linear(key_of(check_[i]));
+        if (answers[i % burst_max] != right) {
+            std::printf(
+                "  %-8s WRONG: filter %zu, the linear search finds %zu\n",
+                engine,
+                static_cast<std::size_t>(answers[i % burst_max]),
+                right
+            );
+            return false;
+        }
+    }
+    return true;
+}
+
+template <class Inputs, class Lookup>
+bool Run::run_engine(const Engine& engine, Lookup&& lookup) {
+    if (!is_right<Inputs>(engine.name, lookup))
+        return false;
+    auto [ns, cycles] = time_of<Inputs>(uniform_, lookup);
+    auto [zipf_ns, zipf_cycles] = time_of<Inputs>(zipf_, lookup);
     std::printf(
-        "%-12s %-8s %7.1f / %6.1f / %6.1f ns  %5.0f cycles%s",
-        name_.c_str(),
-        traffic,
+        "  %-8s %7.1f %7.1f %7.1f %6.0f  %7.1f %6.0f  %8.1f %6.0f\n",
+        engine.name,
         ns.at(0),
         ns.at(0.5),
         ns.at(1),
         cycles.at(0.5),
-        sum == 1 ? " " : ""
+        zipf_ns.at(0.5),
+        zipf_cycles.at(0.5),
+        engine.build_ms,
+        engine.bytes
     );
+    return true;
+}
+
+bool Run::run_space() {
+    build();
+    settle();
+    const auto lookup = [&](const FlowKey* keys, std::uintptr_t* answers) {
+        const Entry* best[burst_max];
+        space_->lookup(keys, ~LaneMask{0}, 1, best);
+        for (std::size_t lane = 0; lane < burst_max; ++lane)
+            answers[lane] =
+                best[lane] == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(best[lane]->payload);
+    };
+    const double bytes =
+        static_cast<double>(space_->memory_bytes()) / static_cast<double>(entries_.size());
+    if (!run_engine<Keys>({"weft", build_ms_, bytes}, lookup))
+        return false;
+    const TupleSpace::Bound bound = space_->bound();
+    std::printf(
+        "           %zu tuples, at most %zu probes, %zu lines, %zu entries; plan %.0f ms, move "
+        "%.0f ms",
+        space_->tuples(),
+        static_cast<std::size_t>(bound.probes),
+        static_cast<std::size_t>(bound.lines),
+        static_cast<std::size_t>(bound.entries),
+        plan_ms_,
+        move_ms_
+    );
+    measure_changes();
+    return is_right<Keys>("weft", lookup);
+}
+
+bool Run::run_plain() {
+    PlainTuples plain;
+    const auto began = Clock::now();
+    for (const auto& [pattern, filter] : patterns_)
+        plain.insert(pattern, rank_of(filter, filters_.size()), filter + 1);
+    plain.finish();
+    const double build_ms = 1e3 * seconds_since(began);
+    const double bytes =
+        static_cast<double>(plain.memory_bytes()) / static_cast<double>(patterns_.size());
+    const auto lookup = [&](const FlowKey* keys, std::uintptr_t* answers) {
+        plain.lookup(keys, answers);
+    };
+    const bool right = run_engine<Keys>({"plain", build_ms, bytes}, lookup);
+    std::printf("           %zu tuples\n", plain.tuples());
+    return right;
+}
+
+bool Run::run_acl() {
+    AclEngine acl;
+    const auto began = Clock::now();
+    if (!acl.build(filters_)) {
+        std::printf("  %-8s cannot be built: %s\n", "rte_acl", acl.error().c_str());
+        return true;
+    }
+    const double build_ms = 1e3 * seconds_since(began);
+    const double bytes =
+        static_cast<double>(acl.memory_bytes()) / static_cast<double>(patterns_.size());
+    const auto lookup = [&](const AclEngine::Input* headers, std::uintptr_t* answers) {
+        acl.lookup(headers, answers);
+    };
+    return run_engine<AclInputs>({"rte_acl", build_ms, bytes}, lookup);
 }
 
 /// Entries leave and come back, one by one, at random.
@@ -256,33 +366,30 @@ void Run::measure_changes() {
     }
     const double insert_us = 1e6 * seconds_since(began) / static_cast<double>(changes);
     reclaimer_.run();
-    std::printf("  insert %.2f us, delete %.2f us", insert_us, remove_us);
+    std::printf("; insert %.2f us, delete %.2f us\n", insert_us, remove_us);
 }
 
 bool Run::run() {
-    build();
-    settle();
-    if (!check())
-        return false;
-    measure("uniform", false);
-    const TupleSpace::Bound bound = space_->bound();
-    const double bytes = static_cast<double>(space_->memory_bytes());
+    constexpr std::size_t timed = 4'096 * burst_max;
+    const std::size_t checked = std::min<std::size_t>(4'000'000 / filters_.size() + 500, 5'000);
+    check_ = headers(checked / burst_max * burst_max, false);
+    uniform_ = headers(timed, false);
+    zipf_ = headers(timed, true);
+    std::printf("%s: %zu rules, %zu patterns\n", name_.c_str(), filters_.size(), patterns_.size());
     std::printf(
-        "  %zu rules, %zu entries, %.0f B an entry, %zu tuples, bound %zu probes %zu lines %zu "
-        "entries\n",
-        filters_.size(),
-        entries_.size(),
-        bytes / static_cast<double>(entries_.size()),
-        space_->tuples(),
-        static_cast<std::size_t>(bound.probes),
-        static_cast<std::size_t>(bound.lines),
-        static_cast<std::size_t>(bound.entries)
+        "  %-8s %7s %7s %7s %6s  %7s %6s  %8s %6s\n",
+        "",
+        "ns",
+        "median",
+        "most",
+        "cycles",
+        "zipf ns",
+        "cycles",
+        "build ms",
+        "B/rule"
     );
-    measure("zipf", true);
-    std::printf("  build %.0f ms, plan %.0f ms, move %.0f ms", build_ms_, plan_ms_, move_ms_);
-    measure_changes();
-    std::printf("\n");
-    return check();
+    const bool space = run_space(), plain = run_plain(), acl = run_acl();
+    return space && plain && acl;
 }
 
 } // namespace
@@ -293,6 +400,7 @@ int main(int argc, char** argv) {
         std::puts("usage: classifier_bench FILE...    ClassBench filter sets, best filter first");
         return argc < 2 ? 2 : 0;
     }
+    weft::bench::AclEngine::start_eal();
     bool right = true;
     for (int i = 1; i < argc; ++i) {
         auto filters = weft::bench::read_filters(argv[i]);

@@ -43,6 +43,10 @@ class Report:
             self.file.write(json.dumps(line) + "\n")
             self.file.flush()
 
+    def record(self, **line):
+        """Kept, not printed."""
+        self._keep(line)
+
     def rate(self, workload, system, setting, windows, checked, **more):
         mpps, cycles = spread([w.mpps for w in windows]), spread([w.cycles for w in windows])
         waited = max(w.waited for w in windows)
