@@ -154,5 +154,17 @@ TEST_F(Ports, one_more_one_less_and_one_changed_cost_the_same_among_ten_thousand
     EXPECT_GT(cost[0][0], 0u);
 }
 
+TEST_F(Ports, one_that_lost_its_number_to_another_is_still_one_of_its_bridges_ports) {
+    add(2);
+    const PortId p2 = *tables.port_id(bridge, "p2"), p3 = *tables.port_id(bridge, "p3");
+    EXPECT_EQ(tables.set_port(p3, {.number = PortNumber{2}}).size(), 2u);
+    tables.set_port(p2, {}); // as control does with whoever lost its number
+    commit();
+    const PortList& ports = tables.world().bridges.find(0)->ports;
+    EXPECT_EQ(ports.find(PortNumber{2}), p3);
+    EXPECT_EQ(ports.find(tables.port_number(p2)), p2);
+    EXPECT_EQ(in_order(ports).size(), 3u);
+}
+
 } // namespace
 } // namespace weft

@@ -81,13 +81,6 @@ TEST(Walk, another_setting_of_a_port_leaves_its_bridges_list_of_ports_as_it_is) 
     EXPECT_NE(net.tables().world().bridges.find(0), before);
 }
 
-TEST(Walk, a_port_that_lost_its_number_to_another_is_still_one_of_its_bridges_ports) {
-    Net net;
-    net.port("p1").port("p2").flow(0, 10, "1", "output(flood);");
-    net.port("p3", {.number = PortNumber{2}}).port("p2");
-    net.from("p1").sends(hello()).leaves_at("p3").leaves_at("p2");
-}
-
 TEST(Walk, several_outputs_carry_the_edits_made_before_each) {
     Net net;
     net.port("p1").port("p2").port("p3").port("p4");
