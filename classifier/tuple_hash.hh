@@ -39,8 +39,7 @@ public:
         std::uint32_t lowest = 0; // priority
         std::uint8_t shift = 26;
         std::uint64_t of(Rank rank) const noexcept {
-            const std::uint32_t priority = priority_of(rank);
-            const std::uint32_t above = priority < lowest ? 0 : priority - lowest;
+            const std::uint32_t above = std::max(priority_of(rank), lowest) - lowest;
             return std::min<std::uint32_t>(above >> shift, 63);
         }
         friend bool operator==(const Bands&, const Bands&) = default;

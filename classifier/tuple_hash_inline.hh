@@ -194,21 +194,28 @@ void TupleHash::collect_of(
     hash_lanes<words>(keys, live, array, hashes.data());
     // Which lanes have a candidate nobody can predict: the first of a bucket is noted without a
     // branch, most buckets have no more.
+    const Bands bands = array.bands;
+    const std::size_t bucket_mask = array.bucket_mask;
+    const Bucket* const buckets = array.buckets;
+    std::size_t count = into.count; // in a register, but for flush()
     for (const std::size_t lane : Lanes{live}) {
-        const Bucket* bucket = &array.home(hashes[lane]);
-        const std::uint64_t band = array.bands.of(rank[lane]);
+        const Bucket* bucket = &bucket_at(buckets, bucket_mask, hashes[lane]);
+        const std::uint64_t band = bands.of(rank[lane]);
         do {
-            if (into.count + slots_per_bucket > Candidates::size) [[unlikely]]
+            if (count + slots_per_bucket > Candidates::size) [[unlikely]] {
+                into.count = count;
                 flush();
+                count = into.count;
+            }
             std::uint32_t at = bucket->candidates(hashes[lane], band);
             const auto note = [&] {
-                const auto i = static_cast<std::size_t>(std::countr_zero(at | 1u << 7));
+                const auto i = static_cast<unsigned>(std::countr_zero(at | 1u << slots_per_bucket));
                 const Entry* const entry =
                     tuple_slot::entry_of(bucket->line()[i].load(std::memory_order_acquire));
                 __builtin_prefetch(entry);
-                into.entry[into.count] = entry;
-                into.lane[into.count] = static_cast<std::uint8_t>(lane);
-                into.count += at != 0;
+                into.entry[count] = entry;
+                into.lane[count] = static_cast<std::uint8_t>(lane);
+                count += at != 0;
                 at &= at - 1;
             };
             note();
@@ -217,6 +224,7 @@ void TupleHash::collect_of(
             bucket = bucket->overflow();
         } while (bucket != nullptr);
     }
+    into.count = count;
 }
 
 template <class Flush>

@@ -1,6 +1,7 @@
 #include "classifier/tuple_space.hh"
 
 #include "base/check.hh"
+#include "base/select.hh"
 
 #include <algorithm>
 #include <random>
@@ -238,7 +239,6 @@ struct TupleSpace::Lanewise {
     Generation generation;
     Before before;
     const Entry** best;
-    LaneMask found = 0;
     std::array<Rank, burst_max> rank{}; // of best
     TupleHash::Candidates candidates;
 
@@ -250,24 +250,28 @@ struct TupleSpace::Lanewise {
 
     /// Whether a candidate wins nobody can predict, so the common case has no branch for it.
     void settle() noexcept {
-        for (std::size_t i = 0; i < candidates.count; ++i) {
+        const std::size_t count = std::exchange(candidates.count, 0);
+        const FlowKey* const of = keys;
+        const Generation g = generation;
+        for (std::size_t i = 0; i < count; ++i) {
             const Entry* const entry = candidates.entry[i];
             if (entry == nullptr) [[unlikely]] // an empty slot with a signature of zeros
                 continue;
             const std::size_t lane = candidates.lane[i];
-            const bool may_win = (entry->differs(keys[lane]) == 0) & (entry->rank >= rank[lane]) &
-                                 entry->visible(generation);
-            const bool rare = (!entry->form->is_plain()) |
-                              ((entry->rank == rank[lane]) & (best[lane] != nullptr));
+            const Entry* const was = best[lane];
+            const Rank so_far = rank[lane];
+            const bool may_win = (entry->differs(of[lane]) == 0) & (entry->rank >= so_far) &
+                                 (entry->born <= g) &
+                                 (g < entry->died.load(std::memory_order_relaxed));
+            const bool rare =
+                (!entry->form->is_plain()) | ((entry->rank == so_far) & (was != nullptr));
             if (rare & may_win) [[unlikely]] {
-                if (!entry->rest_matches(keys[lane]) || !goes_before_best(*entry, lane))
+                if (!entry->rest_matches(of[lane]) || !goes_before_best(*entry, lane))
                     continue;
             }
-            best[lane] = may_win ? entry : best[lane];
-            rank[lane] = may_win ? entry->rank : rank[lane];
-            found |= LaneMask{may_win} << lane;
+            best[lane] = select(may_win, entry, was);
+            rank[lane] = select(may_win, entry->rank, so_far);
         }
-        candidates.count = 0;
     }
     bool goes_before_best(const Entry& entry, std::size_t lane) const noexcept {
         return best[lane] == nullptr || entry.rank > rank[lane] || before(entry, *best[lane]);
