@@ -76,6 +76,12 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
             "too_many_rules",
             "this switch holds at most " + std::to_string(s.limits.rules) + " rules"
         );
+    if (!s.has_counter())
+        return fail(
+            "too_many_rules",
+            "this switch holds at most " + std::to_string(s.limits.rules) +
+                " rules, and more than as many again wait for workers to let go of them"
+        );
     TableState& table = s.tables[index(settings.table)];
     ProgramPtr program =
         compile_actions(table.bridge, settings.actions, settings.cookie, s, s.op_lists);

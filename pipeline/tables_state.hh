@@ -94,7 +94,7 @@ struct Tables::State final : Names {
           bridge_views{to},
           link_up{std::make_unique<std::atomic<std::uint8_t>[]>(of.ports + 1)} {
         for (std::size_t i = 0; i < workers; ++i)
-            counters.push_back(std::make_unique<WorkerCounters>(limits.rules + 1));
+            counters.push_back(std::make_unique<WorkerCounters>(counters_max() + 1));
         ports.emplace_back(); // PortId::none
     }
 
@@ -124,7 +124,12 @@ struct Tables::State final : Names {
     std::optional<MeterId> mention_meter(BridgeId bridge, std::uint32_t number);
 
     void count_words(const Program& program, WordMask mask_words, std::uint16_t shapes, int by);
-    CounterId take_counter();
+    /// Rules that left keep theirs for a grace period.
+    std::uint64_t counters_max() const noexcept { return 2 * limits.rules + 4'096; }
+    bool has_counter() const noexcept {
+        return !free_counters.empty() || counters_used < counters_max();
+    }
+    CounterId take_counter(); // where has_counter()
     void bury(std::vector<Rule*> gone);
     void forget(std::vector<Rule*> gone); // that are in no table any more
     const Actions* miss_of(const TableState& table) const;
