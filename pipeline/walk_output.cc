@@ -1,4 +1,5 @@
 // Outputs of walks: ports, patch ports, flood, and output(normal), the bridge as a learning switch.
+#include "base/select.hh"
 #include "pipeline/rule_counters.hh"
 #include "pipeline/walk.hh"
 
@@ -106,7 +107,7 @@ Walk<traced>::end_at_once(const Table& table, LaneMask here, const Program* cons
     const WorkerCounters& counters = worker_.counters;
     const std::uint64_t now_ms = worker_.now_ms;
     const bool counts = table.counters;
-    PortId open = PortId::none; // takes packets of this ingress
+    std::uint64_t open = ~std::uint64_t{0}; // a port that takes packets of this ingress, or none
     LaneMask ended = 0;
     LaneMask plain = 0;
     LaneMask hops = 0;
@@ -114,12 +115,13 @@ Walk<traced>::end_at_once(const Table& table, LaneMask here, const Program* cons
         const Program* const program = found[lane];
         if (program == nullptr || program->way == Program::Way::walk)
             return;
-        if ((program->way != Program::Way::drop) & (program->port != open)) {
+        const bool drops = program->way == Program::Way::drop;
+        if (select(drops, open, index(program->port)) != open) {
             const PortView* view = now_.ports.find(index(program->port));
             if (view == nullptr || view->is_patch ||
                 refusal(view, burst.key[lane].inport(), false) != Drop::none)
                 return;
-            open = program->port;
+            open = index(program->port);
         }
         if (program->way == Program::Way::hop) {
             const FlowKey& key = burst.key[lane];
@@ -132,7 +134,7 @@ Walk<traced>::end_at_once(const Table& table, LaneMask here, const Program* cons
         burst.port[lane] = program->port;
         burst.why[lane] = Drop::policy;
         ended |= lane_bit(lane);
-        plain |= LaneMask{program->way != Program::Way::drop} << lane;
+        plain |= LaneMask{!drops} << lane;
         if (counts)
             counters.add(program->counter, 1, burst.packet[lane].bytes, now_ms);
     });
