@@ -28,20 +28,22 @@ inline rte_mbuf* buffer_of(const Packet& packet) noexcept {
     return static_cast<rte_mbuf*>(packet.owner);
 }
 
-/// True where the buffer keeps the receive guarantee and nothing is known of its packet: one piece,
-/// nobody else's, without flags. Most are; the answer costs three loads.
-inline bool is_plain(const rte_mbuf& buffer) noexcept {
+/// 0 where the buffer keeps the receive guarantee and nothing is known of its packet: one piece,
+/// nobody else's, enough room in front, without flags. Most are; the answers of many buffers can be
+/// joined by `|`.
+inline std::uint64_t differs_from_plain(const rte_mbuf& buffer) noexcept {
     static_assert(offsetof(rte_mbuf, refcnt) == offsetof(rte_mbuf, data_off) + 2);
     static_assert(offsetof(rte_mbuf, nb_segs) == offsetof(rte_mbuf, refcnt) + 2);
-    constexpr std::uint64_t counts = 0x0000'ffff'ffff'0000, one_of_each = 0x0000'0001'0001'0000;
+    constexpr std::uint64_t one_of_each = 0x0001'0001'0000;
     std::uint64_t together; // data_off, refcnt, nb_segs, port
     std::memcpy(
         &together,
         reinterpret_cast<const std::byte*>(&buffer) + offsetof(rte_mbuf, data_off),
         sizeof together
     );
-    return (together & counts) == one_of_each && (together & 0xffff) >= headroom_least &&
-           buffer.ol_flags == 0;
+    const std::uint64_t counts_off = (together ^ one_of_each) << 16; // counts above, data_off below
+    const std::uint64_t room_left = counts_off - (std::uint64_t{headroom_least} << 16);
+    return (counts_off | room_left) >> 32 | buffer.ol_flags;
 }
 
 /// True where the buffer keeps the receive guarantee as it is.

@@ -185,30 +185,40 @@ bool Worker::poll(RxQueue& queue, Plan& plan) noexcept {
 /// guarantee is dropped by name. Returns how many lanes they make.
 std::uint32_t Worker::take_in(std::uint32_t count) noexcept {
     Burst& burst = *burst_;
-    std::uint32_t lane = 0;
     std::uint64_t bytes = 0;
     std::uint32_t bytes_max = 0;
-    bool as_received = true;
+    std::uint64_t others = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
-        rte_mbuf* buffer = taken_.buffer[i];
+        rte_mbuf* const buffer = taken_.buffer[i];
         rte_prefetch0(rte_pktmbuf_mtod(buffer, void*));
+        describe(buffer, burst.packet[i]);
+        others |= differs_from_plain(*buffer);
         bytes += buffer->pkt_len;
         bytes_max = std::max(bytes_max, buffer->pkt_len);
-        Packet& packet = burst.packet[lane];
-        if (is_plain(*buffer)) [[likely]] {
+    }
+    taken_.bytes = bytes;
+    taken_.bytes_max = bytes_max;
+    taken_.as_received = true;
+    return others == 0 ? count : take_in_others(count);
+}
+
+/// The same where some of the buffers are not plain.
+std::uint32_t Worker::take_in_others(std::uint32_t count) noexcept {
+    std::uint32_t lane = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        rte_mbuf* buffer = taken_.buffer[i];
+        Packet& packet = burst_->packet[lane];
+        if (differs_from_plain(*buffer) == 0) {
             describe(buffer, packet);
         } else {
             buffer = take_in_other(buffer, packet);
-            as_received = as_received && buffer != nullptr && buffer->nb_segs == 1 &&
-                          packet.l4_checksum != Checksum::partial;
+            taken_.as_received = taken_.as_received && buffer != nullptr && buffer->nb_segs == 1 &&
+                                 packet.l4_checksum != Checksum::partial;
             if (buffer == nullptr)
                 continue;
         }
         taken_.buffer[lane++] = buffer;
     }
-    taken_.bytes = bytes;
-    taken_.bytes_max = bytes_max;
-    taken_.as_received = as_received;
     return lane;
 }
 

@@ -85,6 +85,7 @@ private:
     void loop() noexcept;
     bool poll(RxQueue& queue, Plan& plan) noexcept;
     std::uint32_t take_in(std::uint32_t count) noexcept;
+    std::uint32_t take_in_others(std::uint32_t count) noexcept;
     rte_mbuf* take_in_other(rte_mbuf* buffer, Packet& packet) noexcept;
     bool housekeep(Plan& plan) noexcept;
     void run_packet_out(const Command& command, const World& now, Plan& plan) noexcept;

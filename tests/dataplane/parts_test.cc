@@ -1,4 +1,5 @@
 // The dataplane's small parts by themselves.
+#include "dataplane/buffers.hh"
 #include "dataplane/cores.hh"
 #include "dataplane/devargs.hh"
 #include "dataplane/dpdk_log.hh"
@@ -146,6 +147,25 @@ TEST(Ledger, shows_whole_postings_only) {
     }
     stop = true;
     worker.join();
+}
+
+TEST(Buffers, are_plain_only_in_one_piece_of_one_owner_with_room_in_front_and_no_flags) {
+    for (const std::uint16_t room : {0, 1, 63, 64, 128, 0xffff})
+        for (const std::uint16_t owners : {0, 1, 2, 0xffff})
+            for (const std::uint16_t pieces : {0, 1, 2, 0xffff})
+                for (const std::uint64_t flags :
+                     {std::uint64_t{0}, RTE_MBUF_F_RX_VLAN, RTE_MBUF_F_INDIRECT}) {
+                    rte_mbuf buffer{};
+                    buffer.data_off = room;
+                    buffer.nb_segs = pieces;
+                    buffer.port = 0xffff; // counts nothing
+                    buffer.ol_flags = flags;
+                    rte_mbuf_refcnt_set(&buffer, owners);
+                    const bool is_plain =
+                        room >= headroom_least && owners == 1 && pieces == 1 && flags == 0;
+                    EXPECT_EQ(differs_from_plain(buffer) == 0, is_plain)
+                        << room << ' ' << owners << ' ' << pieces << ' ' << flags;
+                }
 }
 
 TEST(Pool, is_sized_from_queues_workers_endless_inputs_and_the_setting) {
