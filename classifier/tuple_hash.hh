@@ -68,10 +68,10 @@ public:
     /// For a tuple whose entries' only form is its mask: best[lane] = the best entry that is
     /// visible at `g`, or nullptr, for each lane in `live`. Most keys have one candidate or none;
     /// for the others `choose(lane)` decides.
-    template <class Choose>
-    void find_exact(
-        const FlowKey* keys, LaneMask live, Generation g, const Entry** best, Choose&& choose
-    ) const noexcept;
+    /// Result: const Entry* or const void*, for the entry's payload alone.
+    template <class Result, class Choose>
+    void find_exact(const FlowKey* keys, LaneMask live, Generation g, Result* best, Choose&& choose)
+        const noexcept;
     /// The same as collect() for one key: `visit(entry)` for each candidate until it
     /// returns false.
     template <class Visit>
@@ -120,9 +120,9 @@ private:
     void collect_of(
         const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
     ) const noexcept;
-    template <std::size_t words, class Choose>
+    template <std::size_t words, class Result, class Choose>
     void find_exact_of(
-        const FlowKey* keys, LaneMask live, Generation g, const Entry** best, Choose&& choose
+        const FlowKey* keys, LaneMask live, Generation g, Result* best, Choose&& choose
     ) const noexcept;
     void begin_resize(std::size_t buckets);
     void fill_some(Reclaimer& reclaimer);

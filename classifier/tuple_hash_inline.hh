@@ -243,9 +243,9 @@ void TupleHash::collect(
     }
 }
 
-template <std::size_t words, class Choose>
+template <std::size_t words, class Result, class Choose>
 void TupleHash::find_exact_of(
-    const FlowKey* keys, LaneMask live, Generation g, const Entry** best, Choose&& choose
+    const FlowKey* keys, LaneMask live, Generation g, Result* best, Choose&& choose
 ) const noexcept {
     const MaskWords<words> mask{mask_};
     const Array& array = *array_.load(std::memory_order_acquire);
@@ -267,7 +267,7 @@ void TupleHash::find_exact_of(
             several |= lane_bit(lane);
     });
     for_lanes(live & ~several, [&](std::size_t lane) {
-        const Entry* const entry = best[lane];
+        const auto* const entry = static_cast<const Entry*>(best[lane]);
         if (entry == nullptr)
             return;
         std::uint64_t differs = 0;
@@ -275,16 +275,19 @@ void TupleHash::find_exact_of(
             differs |= mask.of(keys[lane], i) ^ entry->values()[i];
         if (differs != 0 || !entry->visible(g)) [[unlikely]]
             best[lane] = nullptr;
-        else
+        else {
+            if constexpr (std::is_same_v<Result, const void*>)
+                best[lane] = entry->payload;
             __builtin_prefetch(entry->payload);
+        }
     });
     for (const std::size_t lane : Lanes{several})
         best[lane] = choose(lane);
 }
 
-template <class Choose>
+template <class Result, class Choose>
 void TupleHash::find_exact(
-    const FlowKey* keys, LaneMask live, Generation g, const Entry** best, Choose&& choose
+    const FlowKey* keys, LaneMask live, Generation g, Result* best, Choose&& choose
 ) const noexcept {
     switch (mask_.count) {
     case 1:

@@ -320,6 +320,28 @@ void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const 
     }
 }
 
+namespace {
+
+const void* payload_of(const Entry* entry) noexcept {
+    return entry == nullptr ? nullptr : entry->payload;
+}
+
+} // namespace
+
+void TupleSpace::lookup_payloads(
+    const FlowKey* keys, LaneMask live, Generation g, const void** payload
+) const noexcept {
+    const Parts& parts = *parts_.load(std::memory_order_acquire);
+    if (parts.is_exact)
+        return parts.tuples[0]
+            .tuple->hash.find_exact(keys, live, g, payload, [&](std::size_t lane) {
+                return payload_of(choose(*parts.tuples[0].tuple, keys[lane], g));
+            });
+    std::array<const Entry*, burst_max> best;
+    lookup(keys, live, g, best.data());
+    for_lanes(live, [&](std::size_t lane) { payload[lane] = payload_of(best[lane]); });
+}
+
 /// Of the candidates of one key the best: versions of one row, priorities of one match.
 const Entry*
 TupleSpace::choose(const Tuple& tuple, const FlowKey& key, Generation g) const noexcept {

@@ -97,6 +97,9 @@ public:
     /// probed a hash and a line, for each candidate in it an entry and mostly a line.
     void
     lookup(const FlowKey* keys, LaneMask live, Generation g, const Entry** best) const noexcept;
+    /// The same, but writes what the entries are for: payload[lane] = the best entry's.
+    void lookup_payloads(const FlowKey* keys, LaneMask live, Generation g, const void** payload)
+        const noexcept;
     /// One key; `visit(entry)` is called for every visible match until it returns false; while
     /// entries move it may be called twice for one. For conjunctions and tools.
     template <class Visit>

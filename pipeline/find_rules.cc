@@ -38,14 +38,9 @@ ask(const Table& table,
     const void** payload) noexcept {
     if (prefixes != nullptr)
         return prefixes->lookup(keys, live, g, payload);
-    std::array<const Entry*, burst_max> best;
-    table.tuples->lookup(keys, live, g, best.data());
+    table.tuples->lookup_payloads(keys, live, g, payload);
     LaneMask hit = 0;
-    for (const std::size_t lane : Lanes{live})
-        if (best[lane] != nullptr) {
-            payload[lane] = best[lane]->payload;
-            hit |= lane_bit(lane);
-        }
+    for_lanes(live, [&](std::size_t lane) { hit |= LaneMask{payload[lane] != nullptr} << lane; });
     return hit;
 }
 
@@ -56,7 +51,7 @@ bool goes_first(const Program& a, const Program& b) noexcept {
 }
 
 void find_rules(
-    const Table& table, const FlowKey* keys, LaneMask live, Generation g, const Program** found
+    const Table& table, const FlowKey* keys, LaneMask live, Generation g, Found& found
 ) noexcept {
     Turns turns;
     for (std::uint32_t i = 0; i < table.prefix_parts; ++i) {
@@ -65,7 +60,7 @@ void find_rules(
     }
     if (const auto best = table.tuples->best_rank())
         turns.add({*best, 0, nullptr});
-    for_lanes(live, [&](std::size_t lane) { found[lane] = nullptr; });
+    for_lanes(live, [&](std::size_t lane) { found.set(lane, nullptr); });
     std::array<const void*, burst_max> payload;
     LaneMask open = live, hit = 0;
     Rank floor = ~Rank{0}; // nothing that was found ranks below
@@ -79,10 +74,12 @@ void find_rules(
         if (open == 0)
             return;
         const LaneMask more = ask(table, turn.prefixes, keys, open, g, payload.data());
-        for_lanes(more & ~hit, [&](std::size_t lane) { found[lane] = program_of(payload[lane]); });
+        for_lanes(more & ~hit, [&](std::size_t lane) {
+            found.set(lane, program_of(payload[lane]));
+        });
         for (const std::size_t lane : Lanes{more & hit})
             if (goes_first(*program_of(payload[lane]), *found[lane]))
-                found[lane] = program_of(payload[lane]);
+                found.set(lane, program_of(payload[lane]));
         hit |= more;
         floor = std::min(floor, turn.worst);
     }

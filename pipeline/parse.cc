@@ -358,6 +358,14 @@ parse_plain_ip4(Packet& packet, PortNumber inport, WordMask words, FlowKey& key)
     return true;
 }
 
+/// Any packet. Its bit where it is dropped.
+[[gnu::noinline]] LaneMask
+parse_lane(Burst& burst, std::size_t lane, PortNumber inport, const Depth& depth) noexcept {
+    burst.why[lane] = parse_one(burst.packet[lane], inport, depth, burst.key[lane]);
+    burst.shape[lane] = burst.key[lane].shape();
+    return LaneMask{burst.why[lane] != Drop::none} << lane;
+}
+
 constexpr bool is_reserved_multicast(const FlowKey& key) noexcept {
     return key.word[1] >> 20 == 0x0180'c200'0000 >> 4;
 }
@@ -372,21 +380,28 @@ ParsedLanes parse(Burst& burst, PortNumber inport, const Depth& depth) noexcept 
     ParsedLanes lanes{.live = first_lanes(burst.count)};
     burst.why.fill(Drop::none);
     burst.shape.fill(0);
-    const bool only_ethernet = !depth.l3 && depth.words >> 8 == 0;
-    for (std::size_t lane = 0, count = burst.count; lane < count; ++lane) {
-        Packet& packet = burst.packet[lane];
-        FlowKey& key = burst.key[lane];
-        if (depth.l3 && parse_plain_ip4(packet, inport, depth.words, key)) {
-            burst.shape[lane] = key.shape();
-        } else if (!only_ethernet || !parse_ethernet(packet, inport, key)) {
-            burst.why[lane] = parse_one(packet, inport, depth, key);
-            burst.shape[lane] = key.shape();
-            if (burst.why[lane] != Drop::none) [[unlikely]]
-                lanes.live &= ~lane_bit(lane);
+    const auto each = [&](auto&& parse_usual) {
+        for (std::size_t lane = 0, count = burst.count; lane < count; ++lane) {
+            FlowKey& key = burst.key[lane];
+            if (!parse_usual(lane, burst.packet[lane], key)) [[unlikely]]
+                lanes.live &= ~parse_lane(burst, lane, inport, depth);
+            if (is_reserved_multicast(key)) [[unlikely]]
+                lanes.reserved_multicast |= lane_bit(lane);
         }
-        if (is_reserved_multicast(key)) [[unlikely]]
-            lanes.reserved_multicast |= lane_bit(lane);
-    }
+    };
+    if (depth.l3)
+        each([&, words = depth.words](std::size_t lane, Packet& packet, FlowKey& key) {
+            const bool is_usual = parse_plain_ip4(packet, inport, words, key);
+            if (is_usual)
+                burst.shape[lane] = key.shape();
+            return is_usual;
+        });
+    else if (depth.words >> 8 == 0)
+        each([&](std::size_t, Packet& packet, FlowKey& key) {
+            return parse_ethernet(packet, inport, key);
+        });
+    else
+        each([](std::size_t, Packet&, FlowKey&) { return false; });
     lanes.reserved_multicast &= lanes.live;
     return lanes;
 }

@@ -43,7 +43,7 @@ void parse_burst(Burst& burst, const World& now, const Depth& depth, Walk<traced
 /// or ends.
 template <bool traced>
 void run_tables(Walk<traced>& walk, LaneMask active) noexcept {
-    const Program* found[burst_max];
+    Found found;
     while (active != 0) {
         LaneMask here = 0;
         const Table* table = walk.gather(active, here);
@@ -60,7 +60,7 @@ template <bool traced>
 LaneMask run_first_table(Burst& burst, const World& now, Walk<traced>& walk) noexcept {
     const TableId id = now.bridges.find(index(burst.bridge))->first_table;
     const Table* table = now.tables.find(index(id));
-    const Program* found[burst_max];
+    Found found;
     walk.lookup(table, burst.live, found);
     LaneMask rest = burst.live;
     if constexpr (!traced)

@@ -135,9 +135,9 @@ struct alignas(cache_line) Program {
     /// What a lane needs to run it.
     enum class Way : std::uint8_t {
         walk,
-        send, // nothing: all that it does is sending the whole packet on `port`
-        drop, // nothing: that is all that it does
-        hop,  // as `send`, after a hop's edits: its first operation has them
+        drop,    // nothing: that is all that it does; the only one that is odd
+        send,    // nothing: all that it does is sending the whole packet on `port`
+        hop = 4, // as `send`, after a hop's edits: its first operation has them
     };
 
     const Rule* rule = nullptr;       // nullptr: a table's miss, a bucket, a packet-out

@@ -6,6 +6,7 @@
 #include "base/ids.hh"
 #include "classifier/arena.hh"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -29,6 +30,12 @@ public:
     WorkerCounters(const WorkerCounters&) = delete;
     WorkerCounters& operator=(const WorkerCounters&) = delete;
 
+    /// So few that a core's cache has them anyway, and asking for them early costs more than it
+    /// gives.
+    bool stay_near() const noexcept {
+        constexpr std::size_t near_bytes = std::size_t{128} << 10;
+        return prepared_.load(std::memory_order_relaxed) <= near_bytes / sizeof(RuleCounters);
+    }
     RuleCounters& of(CounterId id) const noexcept { return first_[index(id)]; }
     void
     add(CounterId id, std::uint64_t packets, std::uint64_t bytes, std::uint64_t now_ms
@@ -40,14 +47,16 @@ public:
     }
     void prepare(CounterId id) noexcept {
         constexpr std::size_t in_page = 4'096 / sizeof(RuleCounters);
-        for (; prepared_ <= index(id); prepared_ += in_page)
-            first_[prepared_].packets.set(0);
+        std::size_t at = prepared_.load(std::memory_order_relaxed);
+        for (; at <= index(id); at += in_page)
+            first_[at].packets.set(0);
+        prepared_.store(at, std::memory_order_relaxed);
     }
 
 private:
     std::size_t lines_;
     RuleCounters* const first_;
-    std::size_t prepared_ = 0; // no counter from here on has a page of its own yet
+    std::atomic<std::size_t> prepared_ = 0; // no counter from here on has a page of its own yet
 };
 
 } // namespace weft

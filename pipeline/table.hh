@@ -42,6 +42,20 @@ public:
     Table& operator=(const Table&) = delete;
 };
 
+/// What lookups found, by lane: programs, by the name that engines know them under.
+class Found {
+public:
+    const Program* operator[](std::size_t lane) const noexcept {
+        return static_cast<const Program*>(payload_[lane]);
+    }
+    void set(std::size_t lane, const Program* program) noexcept { payload_[lane] = program; }
+    /// For an engine to write to.
+    const void** payloads() noexcept { return payload_.data(); }
+
+private:
+    std::array<const void*, burst_max> payload_;
+};
+
 /// Distinct conjunction ids that the rules of one table may use; one more is refused
 /// (too_many_conjunctions).
 inline constexpr std::size_t conjunctions_per_table_max = 1'024;
@@ -50,7 +64,7 @@ inline constexpr std::size_t conjunctions_per_table_max = 1'024;
 /// nullptr where there is none, for each lane in `live`. Parts are asked in the order of the best
 /// rank in each, and for a lane only those that can win. Not for tables with conjunctions.
 void find_rules(
-    const Table& table, const FlowKey* keys, LaneMask live, Generation g, const Program** found
+    const Table& table, const FlowKey* keys, LaneMask live, Generation g, Found& found
 ) noexcept;
 /// For one key, conjunctions resolved. `named` is what find_named() has for it: no conjunction.
 const Program* find_rule(

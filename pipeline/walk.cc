@@ -36,49 +36,37 @@ const Table* Walk<traced>::gather(LaneMask active, LaneMask& here) const noexcep
 }
 
 template <bool traced>
-void Walk<traced>::lookup(const Table* table, LaneMask here, const Program** found) noexcept {
-    if (table != nullptr && table->names != nullptr) [[unlikely]]
-        return lookup_with_names(*table, here, found);
-    if (table == nullptr || table->has_conjunctions) [[unlikely]] {
-        for (const std::size_t lane : Lanes{here})
-            found[lane] =
-                table == nullptr ? nullptr : find_rule(*table, burst_.key[lane], now_.generation);
-        return;
-    }
-    const WorkerCounters& counters = worker_.counters;
-    const auto prefetch_counters = [&](const Program* program) {
-        if (!traced && program != nullptr)
-            __builtin_prefetch(&counters.of(program->counter), 1);
-    };
-    if (table->prefix_parts != 0) {
+void Walk<traced>::lookup(const Table* table, LaneMask here, Found& found) noexcept {
+    if (table == nullptr || table->names != nullptr || table->has_conjunctions) [[unlikely]]
+        return lookup_otherwise(table, here, found);
+    if (table->prefix_parts == 0)
+        table->tuples->lookup_payloads(burst_.key.data(), here, now_.generation, found.payloads());
+    else
         find_rules(*table, burst_.key.data(), here, now_.generation, found);
-        for (const std::size_t lane : Lanes{here})
-            prefetch_counters(found[lane]);
-        return;
-    }
-    const Entry* best[burst_max];
-    table->tuples->lookup(burst_.key.data(), here, now_.generation, best);
-    for_lanes(here, [&](std::size_t lane) {
-        found[lane] =
-            best[lane] == nullptr ? nullptr : static_cast<const Program*>(best[lane]->payload);
-        prefetch_counters(found[lane]);
-    });
+    const WorkerCounters& counters = worker_.counters;
+    if (!traced && !counters.stay_near())
+        for_lanes(here, [&](std::size_t lane) {
+            if (found[lane] != nullptr)
+                __builtin_prefetch(&counters.of(found[lane]->counter), 1);
+        });
 }
 
+/// In no table, or in one with names or conjunctions.
 template <bool traced>
-void Walk<traced>::lookup_with_names(
-    const Table& table, LaneMask here, const Program** found
-) noexcept {
+void Walk<traced>::lookup_otherwise(const Table* table, LaneMask here, Found& found) noexcept {
     const Generation g = now_.generation;
-    std::array<const Program*, burst_max> named;
-    find_named(table, burst_, here, g, machines_.names, worker_.number, named.data());
-    if (!table.has_conjunctions)
-        find_rules(table, burst_.key.data(), here, g, found);
+    std::array<const Program*, burst_max> named{};
+    if (table != nullptr && table->names != nullptr)
+        find_named(*table, burst_, here, g, machines_.names, worker_.number, named.data());
+    if (table != nullptr && !table->has_conjunctions)
+        find_rules(*table, burst_.key.data(), here, g, found);
     for (const std::size_t lane : Lanes{here}) {
-        if (table.has_conjunctions)
-            found[lane] = find_rule(table, burst_.key[lane], g, named[lane]);
+        if (table == nullptr)
+            found.set(lane, nullptr);
+        else if (table->has_conjunctions)
+            found.set(lane, find_rule(*table, burst_.key[lane], g, named[lane]));
         else if (named[lane] != nullptr && (found[lane] == nullptr || goes_first(*named[lane], *found[lane])))
-            found[lane] = named[lane];
+            found.set(lane, named[lane]);
     }
 }
 

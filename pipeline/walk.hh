@@ -28,21 +28,23 @@ public:
     void begin(std::size_t lane, TableId table) noexcept;
     /// The table of the lowest active lane, and the lanes that stand at it.
     const Table* gather(LaneMask active, LaneMask& here) const noexcept;
-    void lookup(const Table* table, LaneMask here, const Program** found) noexcept;
+    void lookup(const Table* table, LaneMask here, Found& found) noexcept;
     bool hit(std::size_t lane, const Table* table, const Program* found) noexcept;
     bool run_program(std::size_t lane, const Program* program) noexcept;
     /// Hits in the first table whose program is a drop or one whole output, perhaps after a hop's
     /// edits, for lanes that have no machine yet: makes them dropped or plain lanes of the burst.
     /// Returns those; with the others, which may hit what is refused or leads through a patch port,
     /// nothing was done.
-    LaneMask end_at_once(const Table& table, LaneMask here, const Program* const* found) noexcept;
+    LaneMask end_at_once(const Table& table, LaneMask here, const Found& found) noexcept;
     /// A packet that goes to the control thread before any table.
     void punt_unprocessed(std::size_t lane, const PuntSpec& spec) noexcept;
 
 private:
     enum class Next : std::uint8_t { on, table, over };
 
-    void lookup_with_names(const Table& table, LaneMask here, const Program** found) noexcept;
+    void lookup_otherwise(const Table* table, LaneMask here, Found& found) noexcept;
+    template <bool counts>
+    LaneMask lanes_left(LaneMask here, const Found& found) noexcept;
     bool run(std::size_t lane) noexcept;
     Next step(std::size_t lane, const Op& op) noexcept;
     Next list_ended(std::size_t lane) noexcept;

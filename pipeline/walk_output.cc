@@ -98,49 +98,61 @@ auto Walk<traced>::output(
     return Next::on;
 }
 
+template <bool traced>
+LaneMask Walk<traced>::end_at_once(const Table& table, LaneMask here, const Found& found) noexcept {
+    const LaneMask left =
+        table.counters ? lanes_left<true>(here, found) : lanes_left<false>(here, found);
+    return here & ~left;
+}
+
 // Packets of a burst often go the same way: the last port's state is kept. Which packets drop
 // nobody can predict, so that is no branch.
 template <bool traced>
-LaneMask
-Walk<traced>::end_at_once(const Table& table, LaneMask here, const Program* const* found) noexcept {
+template <bool counts>
+LaneMask Walk<traced>::lanes_left(LaneMask here, const Found& found) noexcept {
     Burst& burst = burst_;
     const WorkerCounters& counters = worker_.counters;
     const std::uint64_t now_ms = worker_.now_ms;
-    const bool counts = table.counters;
-    std::uint64_t open = ~std::uint64_t{0}; // a port that takes packets of this ingress, or none
-    LaneMask ended = 0;
-    LaneMask plain = 0;
+    std::size_t open = ~std::size_t{0}; // a port that takes packets of this ingress, or none
+    LaneMask left = 0;
+    LaneMask dropped = 0;
     LaneMask hops = 0;
     for_lanes(here, [&](std::size_t lane) {
         const Program* const program = found[lane];
-        if (program == nullptr || program->way == Program::Way::walk)
+        if (program == nullptr || program->way == Program::Way::walk) [[unlikely]] {
+            left |= lane_bit(lane);
             return;
-        const bool drops = program->way == Program::Way::drop;
-        if (select(drops, open, index(program->port)) != open) {
-            const PortView* view = now_.ports.find(index(program->port));
+        }
+        const std::size_t drops = static_cast<std::size_t>(program->way) & 1;
+        const std::size_t port = index(program->port);
+        if (((port ^ open) & (drops - 1)) != 0) [[unlikely]] {
+            const PortView* view = now_.ports.find(port);
             if (view == nullptr || view->is_patch ||
-                refusal(view, burst.key[lane].inport(), false) != Drop::none)
+                refusal(view, burst.key[lane].inport(), false) != Drop::none) {
+                left |= lane_bit(lane);
                 return;
-            open = index(program->port);
+            }
+            open = port;
         }
         if (program->way == Program::Way::hop) {
             const FlowKey& key = burst.key[lane];
             if (program->decrements_ttl && key.is(Shape::ip) && (key.word[4] >> 48 & 0xff) <= 1)
-                [[unlikely]]
+                [[unlikely]] {
+                left |= lane_bit(lane);
                 return;
+            }
             burst.hop[lane] = program->op.get();
             hops |= lane_bit(lane);
         }
         burst.port[lane] = program->port;
         burst.why[lane] = Drop::policy;
-        ended |= lane_bit(lane);
-        plain |= LaneMask{!drops} << lane;
-        if (counts)
+        dropped |= static_cast<LaneMask>(drops) << lane;
+        if constexpr (counts)
             counters.add(program->counter, 1, burst.packet[lane].bytes, now_ms);
     });
-    burst.plain |= plain;
+    burst.plain |= here & ~(left | dropped);
     burst.hops |= hops;
-    return ended;
+    return left;
 }
 
 template <bool traced>
