@@ -52,6 +52,12 @@ def transactions(flows, weight=+1, size=1000):
     return [Transaction(ops[at:at + size]) for at in range(0, len(ops), size)]
 
 
+def transactions_of(ops, size=1000):
+    """From ops as weft_client makes them."""
+    made = [_field(6, each.SerializeToString()) for each in ops]
+    return [Transaction(made[at:at + size]) for at in range(0, len(made), size)]
+
+
 class Feed:
     """One connection; at most `ahead` requests without an answer. A refusal ends the run."""
 
