@@ -18,6 +18,33 @@ constexpr std::size_t fill_a_step = 2; // old buckets that move with each insert
 
 } // namespace
 
+/// Each slot's place, by its word; the places that are free; how many are alike, by signature.
+struct TupleHash::Array::Crowd {
+    std::unordered_map<std::uint64_t, std::atomic<std::uint64_t>*> place;
+    std::vector<std::atomic<std::uint64_t>*> free;
+    std::unordered_map<std::uint64_t, std::uint64_t> alike;
+    Bucket* last = nullptr;
+    std::uint64_t lines = 0;
+
+    void add(Bucket& bucket) {
+        last = &bucket;
+        ++lines;
+        for (auto& at : bucket.slots())
+            if (const std::uint64_t slot = at.load(std::memory_order_relaxed); slot == 0)
+                free.push_back(&at);
+            else
+                enter(slot, at);
+    }
+    void enter(std::uint64_t slot, std::atomic<std::uint64_t>& at) {
+        place.emplace(slot, &at);
+        ++alike[slot & tuple_slot::signature_bits];
+    }
+    std::uint64_t alike_to(std::uint64_t hash) const {
+        const auto found = alike.find(hash & tuple_slot::signature_bits);
+        return found == alike.end() ? 0 : found->second;
+    }
+};
+
 TupleHash::Array::Array(std::size_t count, const Bands& of)
     : bucket_mask{count - 1},
       bands{of},
@@ -27,24 +54,62 @@ TupleHash::Array::~Array() {
     give_lines(buckets, bucket_mask + 1);
 }
 
+TupleHash::Array::Crowd* TupleHash::Array::crowd_of(std::uint64_t hash) const noexcept {
+    if (crowds.empty()) [[likely]]
+        return nullptr;
+    const auto found = crowds.find(hash >> 6 & bucket_mask);
+    return found == crowds.end() ? nullptr : found->second.get();
+}
+
+void TupleHash::Array::note_crowd(std::uint64_t hash) {
+    auto crowd = std::make_unique<Crowd>();
+    for (Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow()) {
+        crowd->add(*bucket);
+        ++walked;
+    }
+    crowds[hash >> 6 & bucket_mask] = std::move(crowd);
+}
+
+/// A bucket behind the last one, with its first slot taken.
+void TupleHash::Array::append(Bucket& last, std::uint64_t slot) {
+    Bucket* const next = more.emplace_back(std::make_unique<Bucket>()).get();
+    next->word[0].store(slot, std::memory_order_relaxed);
+    last.set_overflow(next);
+}
+
 void TupleHash::Array::put(const Entry& entry, std::uint64_t hash) {
     const std::uint64_t slot = tuple_slot::make(entry, hash, bands);
     Worst here; // what a key of this hash costs from now on
-    bool placed = false;
-    for (Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow()) {
-        for (std::size_t i = 0; !placed && i < slots_per_bucket; ++i)
-            if (auto& at = bucket->slots()[i]; at.load(std::memory_order_relaxed) == 0) {
-                at.store(slot, std::memory_order_release);
+    if (Crowd* const crowd = crowd_of(hash); crowd != nullptr) {
+        ++walked;
+        if (crowd->free.empty()) {
+            append(*crowd->last, slot);
+            crowd->add(*crowd->last->overflow());
+        } else {
+            crowd->enter(slot, *crowd->free.back());
+            crowd->free.back()->store(slot, std::memory_order_release);
+            crowd->free.pop_back();
+        }
+        here = {crowd->lines, crowd->alike_to(hash)};
+    } else {
+        bool placed = false;
+        for (Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow()) {
+            for (std::size_t i = 0; !placed && i < slots_per_bucket; ++i)
+                if (auto& at = bucket->slots()[i]; at.load(std::memory_order_relaxed) == 0) {
+                    at.store(slot, std::memory_order_release);
+                    placed = true;
+                }
+            if (!placed && bucket->overflow() == nullptr) {
+                append(*bucket, slot);
                 placed = true;
             }
-        if (!placed && bucket->overflow() == nullptr) {
-            Bucket* const next = more.emplace_back(std::make_unique<Bucket>()).get();
-            next->word[0].store(slot, std::memory_order_relaxed);
-            bucket->set_overflow(next);
-            placed = true;
+            ++here.lines;
+            here.candidates +=
+                static_cast<std::uint64_t>(std::popcount(bucket->candidates(hash, 0)));
         }
-        ++here.lines;
-        here.candidates += static_cast<std::uint64_t>(std::popcount(bucket->candidates(hash, 0)));
+        walked += here.lines;
+        if (here.lines > crowd_buckets)
+            note_crowd(hash);
     }
     worst.lines = std::max(worst.lines, here.lines);
     worst.candidates = std::max(worst.candidates, here.candidates);
@@ -62,13 +127,52 @@ TupleHash::Worst TupleHash::Array::cost(std::uint64_t hash) const noexcept {
 
 bool TupleHash::Array::clear(const Entry& entry, std::uint64_t hash) noexcept {
     const std::uint64_t slot = tuple_slot::make(entry, hash, bands);
-    for (Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow())
+    if (Crowd* const crowd = crowd_of(hash); crowd != nullptr) {
+        ++walked;
+        const auto found = crowd->place.find(slot);
+        if (found == crowd->place.end())
+            return false;
+        found->second->store(0, std::memory_order_release);
+        crowd->free.push_back(found->second);
+        crowd->place.erase(found);
+        --crowd->alike[slot & tuple_slot::signature_bits];
+        return true;
+    }
+    for (Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow(), ++walked)
         for (auto& at : bucket->slots())
             if (at.load(std::memory_order_relaxed) == slot) {
                 at.store(0, std::memory_order_release);
                 return true;
             }
     return false;
+}
+
+bool TupleHash::Array::contains(const Entry& entry, std::uint64_t hash) noexcept {
+    const std::uint64_t slot = tuple_slot::make(entry, hash, bands);
+    if (const Crowd* const crowd = crowd_of(hash); crowd != nullptr) {
+        ++walked;
+        return crowd->place.contains(slot);
+    }
+    for (Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow(), ++walked)
+        for (const auto& at : bucket->slots())
+            if (at.load(std::memory_order_relaxed) == slot)
+                return true;
+    return false;
+}
+
+/// Entries under that hash.
+std::size_t TupleHash::Array::alike(std::uint64_t hash) noexcept {
+    if (const Crowd* const crowd = crowd_of(hash); crowd != nullptr) {
+        ++walked;
+        return crowd->alike_to(hash);
+    }
+    std::size_t count = 0;
+    for (const Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow()) {
+        for (const std::size_t i : Lanes{bucket->candidates(hash, 0)})
+            count += bucket->slots()[i].load(std::memory_order_relaxed) != 0;
+        ++walked;
+    }
+    return count;
 }
 
 TupleHash::TupleHash(const Mask& mask, std::uint64_t key)
@@ -93,24 +197,11 @@ std::uint64_t TupleHash::hash_of(const Entry& entry) const noexcept {
 }
 
 std::size_t TupleHash::alike(const Entry& entry) const {
-    const std::uint64_t h = hash_of(entry);
-    std::size_t count = 0;
-    for (const Bucket* bucket = &array_.load(std::memory_order_relaxed)->home(h); bucket != nullptr;
-         bucket = bucket->overflow())
-        for (const std::size_t i : Lanes{bucket->candidates(h, 0)})
-            count += bucket->slots()[i].load(std::memory_order_relaxed) != 0;
-    return count;
+    return array_.load(std::memory_order_relaxed)->alike(hash_of(entry));
 }
 
 bool TupleHash::contains(const Entry& entry) const {
-    const std::uint64_t h = hash_of(entry);
-    const Array& array = *array_.load(std::memory_order_relaxed);
-    const std::uint64_t slot = tuple_slot::make(entry, h, array.bands);
-    for (const Bucket* bucket = &array.home(h); bucket != nullptr; bucket = bucket->overflow())
-        for (const auto& at : bucket->slots())
-            if (at.load(std::memory_order_relaxed) == slot)
-                return true;
-    return false;
+    return array_.load(std::memory_order_relaxed)->contains(entry, hash_of(entry));
 }
 
 void TupleHash::insert(const Entry& entry, Reclaimer& reclaimer) {
@@ -169,7 +260,7 @@ void TupleHash::fill_some(Reclaimer& reclaimer) {
     const std::size_t count = old->bucket_mask + 1;
     for (std::size_t step = 0; step < fill_a_step && filled_ < count; ++step, ++filled_)
         for (const Bucket* bucket = &old->buckets[filled_]; bucket != nullptr;
-             bucket = bucket->overflow())
+             bucket = bucket->overflow(), ++old->walked)
             for (const auto& at : bucket->slots())
                 if (const std::uint64_t slot = at.load(std::memory_order_relaxed); slot != 0)
                     growing_->put(*entry_of(slot), hash_of(*entry_of(slot)));
@@ -181,6 +272,7 @@ void TupleHash::fill_some(Reclaimer& reclaimer) {
     }
     array_.store(growing_.release(), std::memory_order_release);
     entries_most_ = std::max(fill_entries_, entries_);
+    walked_ += old->walked;
     reclaimer.retire([old] { delete old; });
 }
 
@@ -236,7 +328,16 @@ std::uint64_t TupleHash::memory_bytes() const noexcept {
     std::uint64_t lines = array.bucket_mask + 1 + array.more.size();
     if (growing_ != nullptr)
         lines += growing_->bucket_mask + 1 + growing_->more.size();
+    for (const Array* of : {&array, static_cast<const Array*>(growing_.get())})
+        if (of != nullptr)
+            for (const auto& [index, crowd] : of->crowds)
+                lines += crowd->place.size(); // about
     return sizeof *this + lines * cache_line;
+}
+
+std::uint64_t TupleHash::walked() const noexcept {
+    return walked_ + array_.load(std::memory_order_relaxed)->walked +
+           (growing_ != nullptr ? growing_->walked : 0);
 }
 
 } // namespace weft

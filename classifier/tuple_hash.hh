@@ -29,10 +29,14 @@ namespace weft {
 /// Invariants: (1) an entry that any reader can see is in the array that readers see; (2) buckets
 /// are a power of two; (3) an overflow bucket is only freed with its array. (4) Resizing fills a
 /// second array, a few buckets with each change, while readers use the first; the second has
-/// everything of the first's buckets below `filled_`. Then the pointer is swapped.
+/// everything of the first's buckets below `filled_`. Then the pointer is swapped. (5) Rules of one
+/// match and many priorities share a hash, so a chain may be as long as there are rules: of one
+/// longer than crowd_buckets the writer knows each slot's place, and a change in it costs its
+/// share. (A reader walks it: the bound says so.)
 class TupleHash {
 public:
     static constexpr std::size_t slots_per_bucket = 7;
+    static constexpr std::size_t crowd_buckets = 4;
 
     /// Ranks in 64 bands of equal width, best last; what lies outside belongs to the first or last.
     struct Bands {
@@ -104,6 +108,8 @@ public:
     /// worst(), or what it was at some time since it was last asked or the array was made: at once.
     Worst worst_at_most() const noexcept;
     std::uint64_t memory_bytes() const noexcept;
+    /// Buckets that the writer has looked at: what changes have cost.
+    std::uint64_t walked() const noexcept;
 
 private:
     struct Bucket;
@@ -137,6 +143,7 @@ private:
     std::uint64_t entries_ = 0;
     std::uint64_t entries_most_ = 0; // since the array began to be filled
     std::uint64_t fill_entries_ = 0;
+    std::uint64_t walked_ = 0; // in arrays that are gone
 };
 
 } // namespace weft

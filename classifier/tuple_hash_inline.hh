@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <span>
 #include <type_traits>
+#include <unordered_map>
 
 #if defined(__AVX2__) && !defined(__SANITIZE_THREAD__)
 #include <immintrin.h>
@@ -154,6 +155,10 @@ struct TupleHash::Array {
     Bucket* buckets;
     std::vector<std::unique_ptr<Bucket>> more; // that others overflow into
     Worst worst;                               // or more: entries that left are not forgotten
+    /// What the writer knows of long chains, by the index of the bucket that they begin at.
+    struct Crowd;
+    std::unordered_map<std::size_t, std::unique_ptr<Crowd>> crowds;
+    std::uint64_t walked = 0; // buckets, by the writer
 
     Array(std::size_t count, const Bands& bands);
     ~Array();
@@ -162,6 +167,12 @@ struct TupleHash::Array {
     }
     void put(const Entry& entry, std::uint64_t hash);
     bool clear(const Entry& entry, std::uint64_t hash) noexcept;
+    bool contains(const Entry& entry, std::uint64_t hash) noexcept;
+    std::size_t alike(std::uint64_t hash) noexcept;
+    /// Or null, where the chain is short.
+    Crowd* crowd_of(std::uint64_t hash) const noexcept;
+    void note_crowd(std::uint64_t hash);
+    void append(Bucket& last, std::uint64_t slot);
     Worst cost(std::uint64_t hash) const noexcept; // of a key with that hash
 };
 

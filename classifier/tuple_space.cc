@@ -434,6 +434,13 @@ TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexc
     return cost;
 }
 
+std::uint64_t TupleSpace::walked() const noexcept {
+    std::uint64_t buckets = 0;
+    for (const auto& tuple : tuples_)
+        buckets += tuple->hash.walked();
+    return buckets;
+}
+
 std::uint64_t TupleSpace::memory_bytes() const noexcept {
     const Parts& parts = *parts_.load(std::memory_order_relaxed);
     std::uint64_t bytes = sizeof *this + arena_->memory_bytes() + forms_.memory_bytes() +

@@ -139,6 +139,8 @@ public:
     /// What a lookup of this key comes to: the steps of lookup(), counted, bands left aside.
     Bound cost(const FlowKey& key, Generation g) const noexcept;
     std::uint64_t memory_bytes() const noexcept;
+    /// Buckets that changes have looked at, in the tuples that are there.
+    std::uint64_t walked() const noexcept;
 
 private:
     struct Slot {

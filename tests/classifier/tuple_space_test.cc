@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <numeric>
 #include <random>
 
 namespace weft {
@@ -81,6 +84,48 @@ TEST(TupleSpace, a_hundred_thousand_entries_of_one_mask_cost_few_probes_each) {
     EXPECT_EQ(space.find(key, 1), nullptr);
     EXPECT_EQ(space.bound().probes, 1u);
     EXPECT_LE(space.bound().lines, 8u);
+}
+
+// Rows of one match and many priorities lie under one hash: what a change costs is told by the
+// buckets that it looks at, not by those that are there.
+TEST(TupleSpace, a_change_of_one_of_many_priorities_of_a_match_costs_its_share) {
+    constexpr int many = 20'000;
+    ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 5, number_goes_first};
+    std::mt19937_64 random{3};
+    std::vector<std::uint32_t> priorities(many);
+    std::iota(priorities.begin(), priorities.end(), 1);
+    std::shuffle(priorities.begin(), priorities.end(), random);
+    std::map<std::uint32_t, Entry*> in;
+    FlowKey key{};
+    key.word[1] = 0xabc;
+    const auto best = [&] { return space.find(key, 1)->rank; };
+    for (const std::uint32_t priority : priorities) {
+        in[priority] = space.insert(
+            exactly(1, 0xfff, 0xabc),
+            make_rank(priority, 12),
+            1,
+            payload_of(static_cast<int>(priority))
+        );
+        if (priority % 1'000 == 0) {
+            ASSERT_EQ(best(), make_rank(in.rbegin()->first, 12));
+        }
+    }
+    EXPECT_LE(space.walked(), 10u * many);
+    std::shuffle(priorities.begin(), priorities.end(), random);
+    for (const std::uint32_t priority : priorities) {
+        space.expire(*in[priority], 1);
+        space.remove(*in[priority]);
+        in.erase(priority);
+        reclaimer.run_all();
+        if (priority % 1'000 == 0 && !in.empty()) {
+            ASSERT_EQ(best(), make_rank(in.rbegin()->first, 12));
+        }
+        if (in.size() == 1'000) {
+            EXPECT_LE(space.walked(), 20u * many);
+        }
+    }
+    EXPECT_EQ(space.entries(), 0u);
 }
 
 TEST(TupleSpace, the_bound_at_hand_is_never_below_the_bound) {
