@@ -3,6 +3,7 @@
 #include "control/framing.hh"
 #include "control/language/language.hh"
 #include "control/rows/language_message.hh"
+#include "pipeline/name_wildcards.hh"
 
 #include <algorithm>
 #include <charconv>
@@ -115,6 +116,7 @@ void Switch::answer(const To& to, const control::Hello& request) {
     limits["text_bytes"] = text_bytes_max;
     limits["transaction_terms"] = config_.transaction_terms_max;
     limits["name_bytes"] = name_bytes_max;
+    limits["name_wildcards"] = name_wildcards_max; // of one table
     limits["ids"] = AcceptedIds::ids_max;
     ports_.for_each([&](PortId port) { *hello.add_ports() = ports_.status(port); });
     for (control::DigestEntry& entry : digests({}, std::nullopt, {}))

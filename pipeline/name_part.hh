@@ -20,8 +20,6 @@
 
 namespace weft {
 
-/// Of one table; one more is refused (too_many_names). Each may cost a lookup a probe.
-inline constexpr std::size_t name_wildcards_max = 256;
 /// Patterns of one table that one name can be told of: itself, a suffix of each number of labels,
 /// every wildcard, and those that were there when they were compiled last.
 inline constexpr std::size_t name_hits_max = 1 + labels_max + 2 * name_wildcards_max;

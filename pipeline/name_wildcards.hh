@@ -15,6 +15,9 @@
 
 namespace weft {
 
+/// Of one table; one more is refused (too_many_names). Each may cost a lookup a probe.
+inline constexpr std::size_t name_wildcards_max = 256;
+
 struct NameWildcard {
     std::uint64_t id = 0;
     FieldId field{};

@@ -383,6 +383,7 @@ TEST_F(Switch_, hello_says_what_the_switch_is) {
     EXPECT_EQ(hello.ports(0).name(), "p1");
     EXPECT_EQ(hello.digests(0).relation(), "port");
     EXPECT_NE(hello.epoch(), 0u);
+    EXPECT_EQ(hello.limits().at("name_wildcards"), 256u);
     EXPECT_EQ(
         in_short(client_.ask(R"({"hello": {"id": "h", "versions": [2]}})")), "nak unsupported"
     );
