@@ -169,7 +169,8 @@ std::int64_t Lowering::flows_of(const NumberInBridge& table) const {
 }
 
 /// A change that takes away is never refused for what is left: the bound has to hold where flows
-/// come, and where a table's row asks for it.
+/// come, and where a table's row asks for it. Nor is a flow whose key stands already and gets other
+/// actions: it costs what the old one did, beside which it lies until workers let go of that.
 std::optional<Fault> Lowering::judge_cycles(const NetChange& net) const {
     struct Asked {
         std::uint64_t max = 0;
@@ -194,7 +195,7 @@ std::optional<Fault> Lowering::judge_cycles(const NetChange& net) const {
     if (tables.empty())
         return std::nullopt;
     for (const RowChange& change : net.changes) {
-        if (!brings_row(change) || change.op->row.relation != Relation::flow)
+        if (change.kind != RowChange::Kind::add || change.op->row.relation != Relation::flow)
             continue;
         if (const auto at = tables.find(place(change.op->row.key())); at != tables.end())
             at->second.last = change.op;

@@ -513,6 +513,16 @@ TEST(Transaction, a_flow_that_would_break_its_tables_bound_is_refused_with_the_b
     EXPECT_EQ(client.digests(), before);
     EXPECT_EQ(engine.tables->rules(), 4u);
     engine.settle();
+    // Other actions under the same key cost a lookup nothing, once the old ones are gone.
+    EXPECT_EQ(
+        client.says("", flow(-1, 5, 4, "ip4", "drop;") + "," + flow(1, 5, 4, "ip4", "reg0 = 1;")),
+        "ack +1 -1 =0"
+    );
+    EXPECT_EQ(
+        client.says("", flow(-1, 5, 4, "ip4", "reg0 = 1;") + "," + flow(1, 5, 4, "ip4", "drop;")),
+        "ack +1 -1 =0"
+    );
+    engine.settle();
     EXPECT_EQ(client.says("2", flow(-1, 5, 1, "ip4", "drop;")), "ack +0 -1 =0");
     engine.settle();
     EXPECT_EQ(client.says("3", flow(1, 5, 5, "ip4", "drop;")), "ack +1 -0 =0");
