@@ -9,6 +9,7 @@
 #include "pipeline/story.hh"
 
 #include <bit>
+#include <map>
 
 namespace weft {
 
@@ -68,10 +69,10 @@ public:
             action(step);
             break;
         case What::group:
-            add(step, "group", "group " + std::to_string(step.number));
+            group(step);
             break;
         case What::bucket:
-            add(step, "group", "bucket " + std::to_string(step.number));
+            bucket(step);
             break;
         case What::patch:
             add(step, "output", "through a patch to port " + port_text(step.port));
@@ -154,13 +155,41 @@ private:
         made.set_rule(rule);
         if (row == nullptr)
             return;
-        made.set_generation(row->generation);
-        if (!row->stands())
+        source(made, *row);
+    }
+    /// Who said so, and in which transaction.
+    void source(control::TraceStep& made, const Row& row) const {
+        made.set_generation(row.generation);
+        if (!row.stands())
             return;
         std::string owners;
-        for (const OwnerId owner : rows_.holdings().at(row->holding).owners)
+        for (const OwnerId owner : rows_.holdings().at(row.holding).owners)
             owners += (owners.empty() ? "" : ",") + std::string{rows_.holdings().name(owner)};
         made.set_owner(std::move(owners));
+    }
+
+    /// Its row's buckets are those that the packet met, unless it has changed since.
+    void group(const StoryStep& step) {
+        control::TraceStep& made = add(step, "group", "group " + std::to_string(step.number));
+        control::Group key;
+        if (const auto bridge = tables_.bridge_name(step.bridge); bridge != "main")
+            key.set_bridge(std::string{bridge});
+        key.set_group(step.number);
+        const std::string bytes = key.SerializeAsString();
+        const Row* const row = rows_.find(Relation::group, bytes, key_hash(bytes));
+        control::Group& known = groups_[step.depth + 1u]; // where its buckets run
+        known.Clear();
+        if (row == nullptr || row->generation > out_.generation())
+            return;
+        known.ParseFromString(std::string{row->bytes()});
+        source(made, *row);
+    }
+    void bucket(const StoryStep& step) {
+        const control::Group& of = groups_[step.depth];
+        std::string text = "bucket " + std::to_string(step.number);
+        if (const int at = static_cast<int>(step.number); at < of.buckets_size())
+            text += ": " + of.buckets(at).actions();
+        add(step, "group", std::move(text));
     }
 
     void action(const StoryStep& step) {
@@ -267,6 +296,7 @@ private:
     control::TraceStory& out_;
     Drop ended_ = Drop::no_output;
     std::string result_;
+    std::map<unsigned, control::Group> groups_; // by the depth of their buckets
 };
 
 } // namespace

@@ -38,6 +38,7 @@ struct StoryStep {
     const Op* op = nullptr;        // action
     PortId port = PortId::none;    // output, patch, punt
     std::uint32_t number = 0;      // group number, bucket index
+    BridgeId bridge{};             // group
 };
 
 struct Story {

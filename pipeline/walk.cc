@@ -357,7 +357,12 @@ auto Walk<traced>::group(std::size_t lane, const Op& op) noexcept -> Next {
     const Group* group = now_.groups.find(op.arg);
     if (group == nullptr)
         return refuse(lane, PortId::none, Drop::no_such_group);
-    tell(lane, {.what = StoryStep::What::group, .number = static_cast<std::uint32_t>(op.a)});
+    tell(
+        lane,
+        {.what = StoryStep::What::group,
+         .number = static_cast<std::uint32_t>(op.a),
+         .bridge = machines_.lane[lane].bridge}
+    );
     if (group->type == GroupType::all)
         return group->buckets.empty() ? Next::on : run_bucket(lane, *group, 0);
     const auto bucket = choose_bucket(*group, burst_.key[lane], now_);

@@ -569,6 +569,33 @@ TEST_F(Switch_, trace_tells_the_story_and_counts_nothing) {
     EXPECT_EQ(in_short(client_.ask(R"({"trace": {"id": "t", "match": "ip4"}})")), "nak bad_value");
 }
 
+TEST_F(Switch_, trace_names_the_buckets_that_a_packet_takes_by_what_they_do) {
+    ports(3);
+    client_.says(
+        "1",
+        flow(1, 0, 1, "1", "group(7);") +
+            R"(, {"weight": 1, "group": {"group": 7, "type": "all", "buckets": [)"
+            R"({"actions": "group(8);"}, {"actions": "ip.ttl--; output(\"p3\");"}]}})"
+            R"(, {"weight": 1, "group": {"group": 8, "type": "indirect", "buckets": [)"
+            R"({"actions": "output(\"p2\");"}]}})"
+    );
+    const control::TraceStory story =
+        client_.ask(R"({"trace": {"id": "t", "port": "p1", "match": "ip4 && ip.ttl == 9"}})")
+            .trace();
+    std::string told;
+    for (const control::TraceStep& step : story.steps())
+        if (step.what() == "group")
+            told += step.text() + (step.owner().empty() ? "" : " of " + step.owner()) + "\n";
+    EXPECT_EQ(
+        told,
+        "group 7 of c\n"
+        "bucket 0: group(8);\n"
+        "group 8 of c\n"
+        "bucket 0: output(\"p2\");\n"
+        "bucket 1: ip.ttl--; output(\"p3\");\n"
+    );
+}
+
 TEST_F(Switch_, described_packets_match_what_they_were_described_by) {
     ports(1);
     for (const char* match :
