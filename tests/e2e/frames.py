@@ -10,7 +10,7 @@ from scapy.packet import Raw  # noqa: E402
 from scapy.utils import RawPcapReader  # noqa: E402
 
 __all__ = ["ARP", "Dot1AD", "Dot1Q", "Ether", "ICMP", "IP", "IPv6", "Raw", "TCP", "UDP",
-           "mac", "numbered", "numbers", "read_pcap", "tagged", "udp", "write_pcap"]
+           "mac", "Numbered", "numbered", "numbers", "read_pcap", "tagged", "udp", "write_pcap"]
 
 PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 KNOWN = (PCAP_HEADER[:4], struct.pack("<I", 0xA1B23C4D))  # the same with nanoseconds, as net_pcap writes it
@@ -55,12 +55,21 @@ def tagged(*tags, payload=b"weft", eth_src="02:00:00:00:00:01", eth_dst="02:00:0
     return bytes(frame / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / Raw(payload))
 
 
+class Numbered:
+    """UDP frames that differ in a number, which stands in their payload; without UDP checksum, as IPv4 allows."""
+
+    def __init__(self, src, dst, **more):
+        frame = bytearray(udp(src, dst, bytes(18), **more))
+        frame[NUMBER_AT - 2:NUMBER_AT] = b"\0\0"
+        self.head, self.tail = bytes(frame[:NUMBER_AT]), bytes(frame[NUMBER_AT + 4:])
+
+    def frame(self, number):
+        return self.head + number.to_bytes(4, "big") + self.tail
+
+
 def numbered(src, dst, numbers_, **more):
-    """One UDP frame for each number, which stands in its payload; without UDP checksum, as IPv4 allows."""
-    frame = bytearray(udp(src, dst, bytes(18), **more))
-    frame[NUMBER_AT - 2:NUMBER_AT] = b"\0\0"
-    head, tail = bytes(frame[:NUMBER_AT]), bytes(frame[NUMBER_AT + 4:])
-    return [head + number.to_bytes(4, "big") + tail for number in numbers_]
+    """One UDP frame for each number."""
+    return list(map(Numbered(src, dst, **more).frame, numbers_))
 
 
 def numbers(frames):

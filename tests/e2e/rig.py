@@ -20,9 +20,15 @@ sys.path.insert(0, os.path.join(BUILD, "control"))
 
 from weft_client import Client, Error, Refused, bridge, flow, group, meter, op, ops_of, pb, port, table  # noqa: E402,F401
 
+SANITIZED = os.environ.get("WEFT_SANITIZED") == "1"
 SANITIZERS_SAY = ("Sanitizer", "runtime error:")  # in a build with one of them, also where it did not end weftd
 # Seconds that anything may take at most; a sanitized build needs a second or two to start where a plain one needs 0.1.
-PATIENCE = float(os.environ.get("WEFT_TEST_PATIENCE", "90" if os.environ.get("WEFT_SANITIZED") == "1" else "30"))
+FULL_SIZE = os.environ.get("WEFT_FULL_SIZE") == "1"  # tests at the sizes that their claims name, not at those of every run
+PATIENCE = float(os.environ.get("WEFT_TEST_PATIENCE", "90" if SANITIZED else "30"))
+
+
+def sized(usual, full):
+    return full if FULL_SIZE else usual
 
 
 def wait_until(condition, what, seconds=None):

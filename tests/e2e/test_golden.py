@@ -1,15 +1,14 @@
 """The worked example: VM2 moves from host 1 to host 2, and nothing else changes. Two switches, joined by a cable."""
+import functools
 import os
 import random
 
 import pytest
 
-from frames import numbered, numbers, udp
+from frames import Numbered, numbered, numbers
 from golden_rig import ADDRESS, FROM_VM1, FROM_VM2, FROM_VM3, TwoHosts, packet
-from rig import Refused, bridge, flow, ops_of, port, wait_until
+from rig import SANITIZED, Refused, bridge, flow, ops_of, port, sized, wait_until
 from vm_oracle import AFTER, BEFORE, delta, flows, row, rows, walk
-
-SANITIZED = os.environ.get("WEFT_SANITIZED") == "1"
 
 
 def counters(switch):
@@ -244,13 +243,8 @@ def test_g09_there_and_back_a_thousand_times_leaves_nothing(host1):
 
 # ---- random edits against the two rules
 
-@pytest.mark.parametrize("edits", [int(os.environ.get("WEFT_EDITS", "300"))])
-def test_g13_random_edits_agree_with_the_datalog_rules(switches, edits):
-    """G-13 (WEFT_EDITS=10000 for all of it): both hosts are bridges of one switch, joined by patch ports; the VMs' ports are capture files."""
-    seed = int(os.environ.get("WEFT_SEED", "1"))
-    print("seed", seed)
-    chance = random.Random(seed)
-    every, ports = 25, range(2, 6)
+def random_history(chance, edits, ports):
+    """The VMs after each of so many edits: {name: (ip, host, port)}."""
     history, vms = [], {}
     for _ in range(edits):
         name = "V%d" % chance.randrange(14)
@@ -260,9 +254,22 @@ def test_g13_random_edits_agree_with_the_datalog_rules(switches, edits):
         else:
             vms[name] = ("10.0.0.%d" % (int(name[1:]) + 1), chance.choice((1, 2)), chance.choice(ports))
         history.append(vms)
+    return history
 
+
+def on_bridges(vms):
+    return [each for host in (1, 2) for each in rows(host, vms, "h%d" % host)]
+
+
+def test_g13_random_edits_agree_with_the_datalog_rules_and_with_a_start_from_scratch(switches):
+    """G-13: both hosts are bridges of one switch, joined by patch ports; the VMs' ports are capture files. A second switch forgets
+    all and is told the whole after each edit."""
+    seed = int(os.environ.get("WEFT_SEED", "1"))
+    print("seed", seed)
+    every, ports = sized(25, 1), range(2, 6)
+    history = random_history(random.Random(seed), sized(300, 10_000), ports)
     inputs, expected, dropped, portions = random_traffic(history, every, ports)
-    switch = switches()
+    switch, scratch = switches(), switches()
     prepare_bridges(switch, inputs)
     control, before = switch.control, {}
     for edit, vms in enumerate(history, 1):
@@ -270,31 +277,33 @@ def test_g13_random_edits_agree_with_the_datalog_rules(switches, edits):
         ack = control.transaction(ops, strict=True)
         assert (ack.added, ack.removed) == (sum(how > 0 for how, _ in ops), sum(how < 0 for how, _ in ops))
         held = {(row.row.flow.bridge, row.row.flow.match, row.row.flow.actions) for row in control.get("flow")}
-        assert held == {(each.bridge, each.match, each.actions) for host in (1, 2) for each in rows(host, vms, "h%d" % host)}
+        assert held == {(each.bridge, each.match, each.actions) for each in on_bridges(vms)}
+        scratch.control.transaction(replace={"relations": ["flow"]})
+        assert list(scratch.control.get("flow")) == []
+        scratch.control.transaction([(+1, each) for each in on_bridges(vms)])
+        assert scratch.digest_of() == switch.digest_of()
         if edit % every == 0:
             switch.send(**portions[edit])
         before = vms
     assert switch.drops() == dropped
-    digest = switch.digest_of()
     switch.books_close()
-    assert {name: sorted(frames) for name, frames in switch.stop().items()} == expected
-
-    scratch = switches()
-    scratch.control.transaction([(+1, each) for host in (1, 2) for each in rows(host, history[-1], "h%d" % host)])
-    assert scratch.digest_of() == digest
+    outs = {name: sorted(frames) for name, frames in switch.stop().items()}
+    print("%d edits, %d packets" % (len(history), sum(map(len, inputs.values()))))
+    assert outs == expected
 
 
 def random_traffic(history, every, ports):
     """All pairs of VMs at every so many edits: (input of each port, what comes out at each, drops, {edit: {port: packets}})."""
     names = ["h%dp%d" % (host, at) for host in (1, 2) for at in ports]
     inputs, expected, dropped, portions = {name: [] for name in names}, {}, {}, {}
+    pair = functools.cache(Numbered)
     for edit in range(every, len(history) + 1, every):
         vms = history[edit - 1]
         tables = {host: flows(host, vms) for host in (1, 2)}
         counts = portions[edit] = {}
-        for source, (src, host, at) in vms.items():
+        for src, host, at in vms.values():
             for target in sorted({ip for ip, _, _ in vms.values()} | {"10.0.0.99"}):
-                frame = udp(src, target, payload=("%d %s" % (edit, source)).encode())
+                frame = pair(src, target).frame(edit)
                 name = "h%dp%d" % (host, at)
                 inputs[name].append(frame)
                 counts[name] = counts.get(name, 0) + 1

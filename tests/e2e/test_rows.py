@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from frames import TCP, Ether, IP, udp
-from rig import BUILD, Refused, bridge, flow, group, meter, op, pb, table
+from rig import BUILD, Refused, bridge, flow, group, meter, op, pb, sized, table
 
 sys.path.insert(0, os.path.join(BUILD, "control"))
 import weft_digest  # noqa: E402
@@ -168,7 +168,7 @@ def random_state(chance, state):
 def test_ddl8_a_controller_that_only_replaces_changes_as_little_as_one_that_sends_deltas(switches):
     """DDL-8, OVN-21: after each of many states the same counts, the same generations of rows, the same counters; only the bytes differ."""
     chance, state = random.Random(int(os.environ.get("WEFT_SEED", "5"))), {}
-    edits = int(os.environ.get("WEFT_EDITS", "60"))
+    edits = sized(60, 1000)
     frames = [udp("10.0.0.1", "10.0.0.2", dport=chance.randrange(40)) for _ in range(10 * edits)]
     both = switches(), switches()
     deltas, replaces = (switch.client("controller") for switch in both)
