@@ -235,6 +235,8 @@ struct Seeds {
 
 Seeds seeds() {
     Seeds seeds;
+    if (const char* full = std::getenv("WEFT_FULL_SIZE"); full != nullptr && *full == '1')
+        seeds.count = 20'000;
     if (const char* text = std::getenv("WEFT_ORACLE_SEEDS"); text != nullptr) {
         char* end = nullptr;
         seeds.first = std::strtoull(text, &end, 10);
@@ -244,7 +246,7 @@ Seeds seeds() {
 }
 
 // DDL-7, too: tables call each other in cycles here, and every walk ends, by its limits if by
-// nothing else. WEFT_ORACLE_SEEDS=1:5000 asks a million packets.
+// nothing else. WEFT_FULL_SIZE=1 takes a million pipelines, with four packets each.
 TEST(EngineOracle, random_pipelines_do_what_the_interpreter_says_at_every_held_generation) {
     constexpr int pipelines = 50; // of one seed, each a few changes away from the one before
     const Seeds all = seeds();
