@@ -13,6 +13,14 @@ control::Port message(const Row& row) {
     return to_message(row.relation, row.bytes()).port();
 }
 
+/// The same for both ends of a patch.
+std::string cable_of(const control::Port& row) {
+    if (row.peer().empty())
+        return {};
+    const auto [one, other] = std::minmax(row.name(), row.peer());
+    return patch_name(one, other);
+}
+
 /// Holding a port does not need another device.
 bool same_device(DeviceSpec a, const DeviceSpec& b) {
     a.hold = b.hold;
@@ -47,15 +55,13 @@ void Ports::add(PortId id, const control::Port& row, Generation generation) {
     port = {};
     port.bridge = bridge_shown(row.bridge());
     port.name = row.name();
-    port.patch = !row.peer().empty();
     port.admin_down = row.down();
     port.iface_id = row.iface_id();
     port.generation = generation;
     port.device = device_of(row);
-    if (port.patch) {
+    plug(id, row);
+    if (port.is_patch()) {
         port.state.state = "down";
-        patches_.insert(id);
-        patches_changed_ = true;
     } else {
         port.state.state = "opening";
         backend_.open_port(id, port.device);
@@ -71,16 +77,15 @@ void Ports::remove(PortId id) {
     port.up = port.ready = false;
     not_ready_.erase(id);
     tell(id, "gone", "its row was removed");
-    patches_changed_ |= port.patch;
-    patches_.erase(id);
-    if (!port.patch)
+    if (!port.is_patch())
         backend_.close_port(id);
+    unplug(id);
     ports_.erase(id);
 }
 
 void Ports::change(PortId id, const control::Port& row, Generation generation) {
     Port& port = ports_.at(id);
-    if (port.patch != !row.peer().empty()) {
+    if (port.is_patch() != !row.peer().empty()) {
         remove(id);
         return add(id, row, generation);
     }
@@ -91,10 +96,11 @@ void Ports::change(PortId id, const control::Port& row, Generation generation) {
         port.iface_id = row.iface_id();
         claim(id);
     }
-    patches_changed_ |= port.patch;
+    unplug(id);
+    plug(id, row);
     const DeviceSpec device = device_of(row);
     const DeviceSpec before = std::exchange(port.device, device);
-    if (!port.patch && !same_device(before, device)) {
+    if (!port.is_patch() && !same_device(before, device)) {
         tables_.set_link(id, false);
         port.state = {};
         port.state.state = "opening";
@@ -103,30 +109,53 @@ void Ports::change(PortId id, const control::Port& row, Generation generation) {
         backend_.open_port(id, device);
         return;
     }
-    if (!port.patch && before.hold != device.hold)
+    if (!port.is_patch() && before.hold != device.hold)
         backend_.set_hold(id, device.hold);
     judge(id, port.admin_down ? "set down by its row" : "its row changed");
 }
 
-void Ports::applied_all() {
-    if (!std::exchange(patches_changed_, false))
+void Ports::plug(PortId id, const control::Port& row) {
+    std::string& cable = ports_.at(id).cable;
+    cable = cable_of(row);
+    if (cable.empty())
         return;
-    for (const PortId id : patches_) {
-        Port& port = ports_.at(id);
-        const PortView* view = tables_.world().ports.find(index(id));
-        const bool joined = view != nullptr && view->peer != PortId::none;
-        if (port.state.link == joined)
+    cables_[cable].insert(id);
+    cables_changed_.insert(cable);
+}
+
+void Ports::unplug(PortId id) {
+    const std::string cable = std::exchange(ports_.at(id).cable, {});
+    if (cable.empty())
+        return;
+    const auto ends = cables_.find(cable);
+    ends->second.erase(id);
+    if (ends->second.empty())
+        cables_.erase(ends);
+    cables_changed_.insert(cable);
+}
+
+void Ports::applied_all() {
+    for (const std::string& cable : std::exchange(cables_changed_, {})) {
+        const auto ends = cables_.find(cable);
+        if (ends == cables_.end())
             continue;
-        port.state.link = joined;
-        port.state.state = joined ? "up" : "down";
-        tables_.set_link(id, joined);
-        judge(id, joined ? "its other end is there" : "its other end is not there");
+        for (const PortId id : ends->second) {
+            Port& port = ports_.at(id);
+            const PortView* view = tables_.world().ports.find(index(id));
+            const bool joined = view != nullptr && view->peer != PortId::none;
+            if (port.state.link == joined)
+                continue;
+            port.state.link = joined;
+            port.state.state = joined ? "up" : "down";
+            tables_.set_link(id, joined);
+            judge(id, joined ? "its other end is there" : "its other end is not there");
+        }
     }
 }
 
 void Ports::changed(PortId id, const DeviceState& state) {
     const auto found = ports_.find(id);
-    if (found == ports_.end() || found->second.patch)
+    if (found == ports_.end() || found->second.is_patch())
         return; // closed meanwhile
     Port& port = found->second;
     const std::string before = std::exchange(port.state, state).state;
@@ -171,7 +200,7 @@ bool Ports::poll() {
 
 Result<void> Ports::release(PortId id, std::uint64_t packets) {
     const auto found = ports_.find(id);
-    if (found == ports_.end() || found->second.patch || !found->second.device.hold) {
+    if (found == ports_.end() || found->second.is_patch() || !found->second.device.hold) {
         const std::string name{tables_.port_name(id)};
         return fail("bad_value", "port \"" + name + "\" is not held: its row has no hold");
     }

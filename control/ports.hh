@@ -55,7 +55,7 @@ private:
     struct Port {
         std::string bridge; // as shown
         std::string name;
-        bool patch = false;
+        std::string cable; // of a patch port: what both its ends are known by
         bool admin_down = false;
         DeviceSpec device;
         DeviceState state;
@@ -63,6 +63,8 @@ private:
         Generation generation = 0; // of the row
         bool up = false;           // link and administration, as told
         bool ready = false;        // told since it came up
+
+        bool is_patch() const noexcept { return !cable.empty(); }
     };
 
     void add(PortId id, const control::Port& row, Generation generation);
@@ -70,6 +72,8 @@ private:
     void change(PortId id, const control::Port& row, Generation generation);
     void judge(PortId id, const std::string& reason);
     void tell(PortId id, std::string what, std::string reason);
+    void plug(PortId id, const control::Port& row);
+    void unplug(PortId id);
     void claim(PortId id);
     void unclaim(PortId id);
     bool is_active(PortId id) const;
@@ -80,9 +84,9 @@ private:
     Tell tell_;
     std::map<PortId, Port> ports_;
     std::map<std::string, std::vector<PortId>> claims_; // iface_id: who claims it, first come first
-    std::set<PortId> patches_;
+    std::map<std::string, std::set<PortId>> cables_;    // who names them
+    std::set<std::string> cables_changed_;
     std::set<PortId> not_ready_; // up, and not told ready
-    bool patches_changed_ = false;
 };
 
 /// The device that a port row asks for.
