@@ -16,6 +16,15 @@ inline std::uint64_t mask_if(bool condition) noexcept {
 inline std::uint64_t select(bool condition, std::uint64_t a, std::uint64_t b) noexcept {
     return b ^ ((a ^ b) & mask_if(condition));
 }
+/// `a` where `bits` has any, else `b`: two instructions.
+inline std::uint64_t select_any(std::uint64_t bits, std::uint64_t a, std::uint64_t b) noexcept {
+#ifdef __x86_64__
+    asm("test %1, %1\n\tcmovnz %2, %0" : "+r"(b) : "r"(bits), "rm"(a) : "cc");
+    return b;
+#else
+    return select(bits != 0, a, b);
+#endif
+}
 template <class T>
 const T* select(bool condition, const T* a, const T* b) noexcept {
     return reinterpret_cast<const T*>(

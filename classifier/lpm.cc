@@ -1,11 +1,12 @@
 // The writer's side; lookups are in lpm_lookup.cc, the layout of nodes in lpm_node.hh.
 //
-// Invariants: (1) a node has a prefix, a child or both, and one that has nothing but one child is
-// there only because the child's window would not reach up to what is verified above it; (2) a node
-// lies below another only if its prefix goes on from the other's chunk; (3) the bits of a node's
-// prefix that its window does not show are those that the nodes above it verify; (4) a node that
-// hangs on a fresh node only, and no node else, is changed in place; what hangs on a committed one
-// is never written; a fresh node hangs on fresh nodes.
+// Invariants: (1) a node has two prefixes, a child or both (one prefix alone is a leaf), and one
+// that has nothing but one child is there only because the child's window would not reach up to
+// what is verified above it; (2) a node or leaf lies below another node only if its prefix goes on
+// from the other's chunk; (3) the bits of a node's prefix that its window does not show are those
+// that the nodes above it verify; (4) a slot that hangs on a fresh node only, and no node else, is
+// changed in place; what hangs on a committed one is never written; a fresh node hangs on fresh
+// nodes; (5) how many children a node has, and had, says whether it is dense (dense_from).
 #include "classifier/lpm.hh"
 
 #include "base/check.hh"
@@ -27,8 +28,12 @@ template <class Address>
 using NodeOf = Node<typename Family<Address>::Key::Window>;
 
 template <class Address>
-NodeOf<Address>& node_at(const SlotArena& arena, std::uint32_t handle) noexcept {
-    return *reinterpret_cast<NodeOf<Address>*>(arena.at(handle));
+NodeOf<Address>& node_at(const SlotArena& arena, std::uint32_t at) noexcept {
+    return *reinterpret_cast<NodeOf<Address>*>(arena.at(slot_of(at)));
+}
+template <class Address>
+Leaf<Address>& leaf_at(const SlotArena& arena, std::uint32_t at) noexcept {
+    return *reinterpret_cast<Leaf<Address>*>(arena.at(slot_of(at)));
 }
 
 /// So many bits of an address are known to agree in a child of a node at this level.
@@ -36,12 +41,26 @@ constexpr unsigned verified_by(unsigned level) noexcept {
     return bits_through(level);
 }
 constexpr unsigned verified_by_root = 1;
-constexpr bool reaches(unsigned level, unsigned verified) noexcept {
-    return 8u * cuts[level].offset <= verified;
-}
 
 bool has(std::uint64_t set, unsigned at) noexcept {
     return (set >> at & 1) != 0;
+}
+constexpr unsigned place_of(unsigned chunk, unsigned bits_of_chunk) noexcept {
+    return (1u << bits_of_chunk) - 1 + (chunk >> (6 - bits_of_chunk));
+}
+
+unsigned common_bits(std::uint32_t a, std::uint32_t b) noexcept {
+    return static_cast<unsigned>(std::countl_zero(a ^ b));
+}
+unsigned common_bits(U128 a, U128 b) noexcept {
+    const U128 all = a ^ b;
+    return static_cast<unsigned>(
+        all.high != 0 ? std::countl_zero(all.high) : 64 + std::countl_zero(all.low)
+    );
+}
+template <class Address>
+Address upper_bits(Address address, unsigned count) noexcept {
+    return address & ~Address{} << (sizeof(Address) * 8 - count);
 }
 
 } // namespace
@@ -50,18 +69,19 @@ bool has(std::uint64_t set, unsigned at) noexcept {
 template <class Address>
 struct Lpm<Address>::Target {
     typename Family<Address>::Key key;
+    Address prefix;
+    unsigned length;
     unsigned level;
     unsigned place; // of its bit in the node's `internal`
     std::uint64_t value;
 
-    Target(Address prefix, unsigned length, std::uint64_t v) noexcept
-        : key{prefix},
-          level{level_of_length(length)},
-          place{0},
-          value{v} {
-        const unsigned n = length + 5 - 6 * level; // bits of the chunk
-        place = (1u << n) - 1 + (chunk(level) >> (6 - n));
-    }
+    Target(Address p, unsigned n, std::uint64_t v) noexcept
+        : key{p},
+          prefix{p},
+          length{n},
+          level{level_of_length(n)},
+          place{place_of(chunk(level), n + 5 - 6 * level)},
+          value{v} {}
     std::uint64_t cut(unsigned at_level) const noexcept { return key.cut(cuts[at_level]); }
     unsigned chunk(unsigned at_level) const noexcept {
         return static_cast<unsigned>(cut(at_level) & 63);
@@ -73,11 +93,27 @@ template <class Address>
 struct Lpm<Address>::Parts {
     unsigned level = 0;
     unsigned height = 1;
+    bool was_dense = false;
     std::uint64_t window = 0;
     std::uint64_t internal = 0;
     std::uint64_t external = 0;
     std::array<std::uint64_t, 64> results;
     std::array<Handle, 64> children;
+
+    std::size_t result_count() const noexcept {
+        return static_cast<std::size_t>(std::popcount(internal));
+    }
+    std::size_t child_count() const noexcept {
+        return static_cast<std::size_t>(std::popcount(external));
+    }
+    Kind kind() const noexcept {
+        if (external == 0)
+            return result_count() == 1 ? Kind::leaf : Kind::values;
+        return child_count() < dense_from(level) / (was_dense ? 2 : 1) ? Kind::branch : Kind::dense;
+    }
+    std::size_t units() const noexcept {
+        return NodeOf<Address>::units(kind(), child_count(), result_count());
+    }
 
     template <class T>
     static void insert(std::array<T, 64>& all, std::uint64_t& set, unsigned at, T value) noexcept {
@@ -93,8 +129,8 @@ struct Lpm<Address>::Parts {
         std::copy(&all[0] + rank + 1, &all[0] + std::popcount(set), &all[0] + rank);
         set &= ~(std::uint64_t{1} << at);
     }
-    void add_value(const Target& target) noexcept {
-        insert(results, internal, target.place, target.value);
+    void add_value(unsigned place, std::uint64_t value) noexcept {
+        insert(results, internal, place, value);
     }
     void add_child(unsigned chunk, Handle child, unsigned child_height) noexcept {
         insert(children, external, chunk, child);
@@ -107,7 +143,9 @@ Lpm<Address>::Lpm(Reclaimer& reclaimer, std::size_t bytes_max)
     : bytes_max_{std::max(bytes_max, std::size_t{1} << 20)},
       // As much again for erasing, and pages for chunks that are not full.
       arena_{std::make_shared<SlotArena>(2 * bytes_max_ + (std::size_t{8} << 20))},
-      reclaimer_{reclaimer} {}
+      reclaimer_{reclaimer} {
+    check(2 * bytes_max_ + (std::size_t{10} << 20) <= SlotArena::unit << slot_bits);
+}
 
 template <class Address>
 Lpm<Address>::~Lpm() = default;
@@ -145,15 +183,17 @@ LpmChange Lpm<Address>::erase(LpmRoot& root, Address prefix, unsigned length) {
 
 template <class Address>
 void Lpm<Address>::clear(LpmRoot& root) {
-    std::vector<Handle> open;
-    for (const Handle top : root.node)
-        if (top != 0)
-            open.push_back(top);
+    std::vector<Handle> open{root.node.begin(), root.node.end()};
     while (!open.empty()) {
         const Handle at = open.back();
         open.pop_back();
-        const auto& node = node_at<Address>(*arena_, at);
-        open.insert(open.end(), node.children(), node.children() + std::popcount(node.external()));
+        if (at == 0)
+            continue;
+        if (kind_of(at) == Kind::branch || kind_of(at) == Kind::dense) {
+            const Parts parts = take_apart(at);
+            const Handle* children = parts.children.data();
+            open.insert(open.end(), children, children + parts.child_count());
+        }
         release(at);
     }
     root = {};
@@ -166,7 +206,8 @@ Lpm<Address>::find(const LpmRoot& root, Address prefix, unsigned length) const n
     if (length == 0)
         return root.default_value;
     const Target target{prefix, length, 0};
-    for (Handle at = root.node[target.key.first_bit()]; at != 0;) {
+    Handle at = root.node[target.key.first_bit()];
+    while (kind_of(at) != Kind::leaf) {
         const auto& node = node_at<Address>(*arena_, at);
         const std::uint64_t cut = target.cut(node.level);
         if (node.level > target.level || cut >> 6 != node.window)
@@ -175,33 +216,29 @@ Lpm<Address>::find(const LpmRoot& root, Address prefix, unsigned length) const n
             return has(node.internal, target.place)
                        ? node.results()[rank_of(node.internal, target.place)]
                        : 0;
-        const auto chunk = static_cast<unsigned>(cut & 63);
-        const std::uint64_t external = node.external();
-        at = has(external, chunk) ? node.children()[rank_of(external, chunk)] : 0;
+        at = child_of(at, static_cast<unsigned>(cut & 63));
     }
-    return 0;
+    const auto& leaf = leaf_at<Address>(*arena_, at);
+    return leaf.length() == length && leaf.differs(prefix) == 0 ? leaf.value : 0;
 }
 
 template <class Address>
 void Lpm<Address>::commit() {
-    for (const Handle at : fresh_)
-        fresh_bits_[at / 64] &= ~(std::uint64_t{1} << at % 64);
+    for (const Handle slot : fresh_)
+        fresh_bits_[slot / 64] &= ~(std::uint64_t{1} << slot % 64);
     fresh_.clear();
     if (fresh_.capacity() > 4'096)
         fresh_.shrink_to_fit(); // it was a bulk load
     if (!dead_.empty())
         reclaimer_.retire([arena = arena_, dead = std::exchange(dead_, {})] {
-            for (const Handle at : dead)
-                arena->free(at);
+            for (const Handle slot : dead)
+                arena->free(slot);
         });
 }
 
 template <class Address>
 unsigned Lpm<Address>::nodes_max(const LpmRoot& root) const noexcept {
-    unsigned height = 0; // handle 0 names a node of zeros
-    for (const Handle top : root.node)
-        height = std::max<unsigned>(height, node_at<Address>(*arena_, top).height);
-    return height;
+    return std::max(height_of(root.node[0]), height_of(root.node[1]));
 }
 
 template <class Address>
@@ -210,10 +247,14 @@ std::uint64_t Lpm<Address>::memory_bytes() const noexcept {
            (fresh_.capacity() + dead_.capacity()) * sizeof(Handle);
 }
 
+// -- changes
+
 template <class Address>
 auto Lpm<Address>::set_below(Handle at, unsigned verified, const Target& target) -> Handle {
     if (at == 0)
-        return leaf(verified, target);
+        return make_leaf(target.prefix, target.length, target.value);
+    if (kind_of(at) == Kind::leaf)
+        return set_beside_leaf(at, verified, target);
     const auto& node = node_at<Address>(*arena_, at);
     const unsigned level = node.level;
     const std::uint64_t cut = target.cut(level);
@@ -222,10 +263,11 @@ auto Lpm<Address>::set_below(Handle at, unsigned verified, const Target& target)
         return put_value(at, target);
     if (differs == 0 && target.level > level) {
         const auto chunk = static_cast<unsigned>(cut & 63);
-        const std::uint64_t external = node.external();
-        const Handle child = has(external, chunk) ? node.children()[rank_of(external, chunk)] : 0;
-        const unsigned old_height = child == 0 ? 0 : node_at<Address>(*arena_, child).height;
-        return put_child(at, chunk, set_below(child, verified_by(level), target), old_height);
+        const Handle child = child_of(at, chunk);
+        const unsigned old_height = height_of(child);
+        return put_child(
+            at, chunk, set_below(child, verified_by(level), target), old_height, target
+        );
     }
     // The prefix ends above the node or turns away from it: a new node above it.
     Parts parts;
@@ -239,36 +281,73 @@ auto Lpm<Address>::set_below(Handle at, unsigned verified, const Target& target)
     const auto chunk =
         static_cast<unsigned>(std::uint64_t{node.window} >> 6 * (level - 1 - parts.level) & 63);
     parts.add_child(chunk, at, node.height);
-    if (parts.level == target.level) {
-        parts.add_value(target);
-    } else {
-        const Handle other = leaf(verified_by(parts.level), target);
-        parts.add_child(target.chunk(parts.level), other, node_at<Address>(*arena_, other).height);
-    }
-    return make(parts);
+    if (parts.level == target.level)
+        parts.add_value(target.place, target.value);
+    else
+        parts.add_child(
+            target.chunk(parts.level), make_leaf(target.prefix, target.length, target.value), 1
+        );
+    return make(parts, target); // its window reaches as far up as the node's did
 }
 
+/// The leaf gets the new value, or a node with it: where the two part, or the shorter one ends.
+template <class Address>
+auto Lpm<Address>::set_beside_leaf(Handle at, unsigned verified, const Target& target) -> Handle {
+    const Leaf<Address> leaf = leaf_at<Address>(*arena_, at);
+    if (leaf.length() == target.length && leaf.differs(target.prefix) == 0) {
+        at = writable(at);
+        leaf_at<Address>(*arena_, at).value = target.value;
+        return at;
+    }
+    const Target other{leaf.prefix, leaf.length(), leaf.value};
+    Parts parts;
+    parts.level =
+        std::min({target.level, other.level, level_of_bit(common_bits(target.prefix, leaf.prefix))}
+        );
+    parts.window = target.cut(parts.level) >> 6;
+    if (parts.level == other.level) {
+        parts.add_value(other.place, other.value);
+        release(at);
+    } else {
+        parts.add_child(other.chunk(parts.level), at, 1);
+    }
+    if (parts.level == target.level)
+        parts.add_value(target.place, target.value);
+    else
+        parts.add_child(
+            target.chunk(parts.level), make_leaf(target.prefix, target.length, target.value), 1
+        );
+    return attach(verified, make(parts, target), target);
+}
+
+/// The prefix is there.
 template <class Address>
 auto Lpm<Address>::erase_below(Handle at, unsigned verified, const Target& target) -> Handle {
+    if (kind_of(at) == Kind::leaf) {
+        release(at);
+        return 0;
+    }
     const unsigned level = node_at<Address>(*arena_, at).level;
     if (level == target.level) {
         Parts parts = take_apart(at);
         Parts::remove(parts.results, parts.internal, target.place);
-        return replace(at, verified, parts);
+        return replace(at, verified, parts, target);
     }
     const unsigned chunk = target.chunk(level);
-    const auto& node = node_at<Address>(*arena_, at);
-    const Handle child = node.children()[rank_of(node.external(), chunk)];
-    const unsigned old_height = node_at<Address>(*arena_, child).height;
+    const Handle child = child_of(at, chunk);
+    const unsigned old_height = height_of(child);
     const Handle left = erase_below(child, verified_by(level), target);
+    if (left != 0 && kind_of(at) == Kind::dense)
+        return put_child(at, chunk, left, old_height, target);
+    const auto& node = node_at<Address>(*arena_, at);
     if (left != 0 && (node.internal != 0 || std::popcount(node.external()) > 1))
-        return put_child(at, chunk, left, old_height);
+        return put_child(at, chunk, left, old_height, target);
     Parts parts = take_apart(at);
     Parts::remove(parts.children, parts.external, chunk);
     parts.height = height_without(parts, old_height);
     if (left != 0)
-        parts.add_child(chunk, left, node_at<Address>(*arena_, left).height);
-    return replace(at, verified, parts);
+        parts.add_child(chunk, left, height_of(left));
+    return replace(at, verified, parts, target);
 }
 
 template <class Address>
@@ -280,28 +359,37 @@ auto Lpm<Address>::put_value(Handle at, const Target& target) -> Handle {
         return at;
     }
     Parts parts = take_apart(at);
-    parts.add_value(target);
-    return replace(at, bits, parts);
+    parts.add_value(target.place, target.value);
+    return replace(at, bits, parts, target);
 }
 
 /// Of `old_height` 0: a new child.
 template <class Address>
-auto Lpm<Address>::put_child(Handle at, unsigned chunk, Handle child, unsigned old_height)
-    -> Handle {
-    const unsigned height = node_at<Address>(*arena_, child).height;
-    if (old_height == 0) {
+auto Lpm<Address>::put_child(
+    Handle at, unsigned chunk, Handle child, unsigned old_height, const Target& target
+) -> Handle {
+    const unsigned height = height_of(child);
+    if (old_height == 0 && kind_of(at) != Kind::dense) {
         Parts parts = take_apart(at);
         parts.add_child(chunk, child, height);
-        return replace(at, bits, parts);
+        return replace(at, bits, parts, target);
     }
     at = writable(at);
     auto& node = node_at<Address>(*arena_, at);
-    node.children()[rank_of(node.external(), chunk)] = child;
+    const Kind kind = kind_of(at);
+    node.children(kind)[kind == Kind::dense ? chunk : rank_of(node.external(), chunk)] = child;
     if (height > old_height)
         node.height = static_cast<std::uint8_t>(std::max<unsigned>(node.height, height + 1));
     else if (height < old_height)
         node.height = static_cast<std::uint8_t>(height_without(take_apart(at), old_height));
     return at;
+}
+
+template <class Address>
+unsigned Lpm<Address>::height_of(Handle at) const noexcept {
+    if (kind_of(at) == Kind::leaf)
+        return at == 0 ? 0 : 1;
+    return node_at<Address>(*arena_, at).height;
 }
 
 /// The height of a node whose children lost one of this height, or have it no more.
@@ -310,35 +398,42 @@ unsigned Lpm<Address>::height_without(const Parts& parts, unsigned height_of_gon
     if (height_of_gone + 1 < parts.height)
         return parts.height;
     unsigned height = 1;
-    const auto count = static_cast<std::size_t>(std::popcount(parts.external));
-    for (std::size_t i = 0; i < count && height < parts.height; ++i)
-        height = std::max(height, node_at<Address>(*arena_, parts.children[i]).height + 1u);
+    for (std::size_t i = 0; i < parts.child_count() && height < parts.height; ++i)
+        height = std::max(height, height_of(parts.children[i]) + 1);
     return height;
 }
 
 template <class Address>
-auto Lpm<Address>::leaf(unsigned verified, const Target& target) -> Handle {
-    Parts parts;
-    parts.level = target.level;
-    parts.window = target.cut(target.level) >> 6;
-    parts.add_value(target);
-    return attach(verified, make(parts), target);
+auto Lpm<Address>::child_of(Handle at, unsigned chunk) const noexcept -> Handle {
+    const auto& node = node_at<Address>(*arena_, at);
+    if (kind_of(at) == Kind::dense)
+        return node.children(Kind::dense)[chunk];
+    return kind_of(at) == Kind::branch && has(node.external(), chunk)
+               ? node.children(Kind::branch)[rank_of(node.external(), chunk)]
+               : 0;
+}
+
+/// Whether what it compares begins within what is verified above it.
+template <class Address>
+bool Lpm<Address>::reaches(Handle at, unsigned verified) const noexcept {
+    return kind_of(at) == Kind::leaf ||
+           8u * cuts[node_at<Address>(*arena_, at).level].offset <= verified;
 }
 
 /// `below` itself, or under nodes of one child where its window does not reach up to `verified`.
 template <class Address>
 auto Lpm<Address>::attach(unsigned verified, Handle below, const Target& target) -> Handle {
-    for (;;) {
-        const auto& node = node_at<Address>(*arena_, below);
-        if (reaches(node.level, verified))
-            return below;
+    while (!reaches(below, verified)) {
         Parts bridge;
-        bridge.level = level_of_bit(8u * cuts[node.level].offset - 1);
+        bridge.level = level_of_bit(8u * cuts[node_at<Address>(*arena_, below).level].offset - 1);
         bridge.window = target.cut(bridge.level) >> 6;
-        bridge.add_child(target.chunk(bridge.level), below, node.height);
-        below = make(bridge);
+        bridge.add_child(target.chunk(bridge.level), below, height_of(below));
+        below = make(bridge, target);
     }
+    return below;
 }
+
+// -- slots
 
 template <class Address>
 auto Lpm<Address>::take_apart(Handle at) const -> Parts {
@@ -348,9 +443,21 @@ auto Lpm<Address>::take_apart(Handle at) const -> Parts {
     parts.height = node.height;
     parts.window = node.window;
     parts.internal = node.internal;
-    parts.external = node.external();
-    std::copy_n(node.results(), std::popcount(parts.internal), parts.results.begin());
-    std::copy_n(node.children(), std::popcount(parts.external), parts.children.begin());
+    std::copy_n(node.results(), parts.result_count(), parts.results.begin());
+    if (kind_of(at) == Kind::branch) {
+        parts.external = node.external();
+        std::copy_n(node.children(Kind::branch), parts.child_count(), parts.children.begin());
+    } else if (kind_of(at) == Kind::dense) {
+        parts.was_dense = true;
+        const Handle* children = node.children(Kind::dense);
+        std::size_t count = 0;
+        for (unsigned chunk = 0; chunk < 64; ++chunk) {
+            parts.children[count] = children[chunk];
+            const bool is_there = children[chunk] != 0;
+            parts.external |= std::uint64_t{is_there} << chunk;
+            count += is_there;
+        }
+    }
     return parts;
 }
 
@@ -358,102 +465,122 @@ namespace {
 
 template <class Window, class Parts>
 void put_together(Node<Window>& node, const Parts& parts) noexcept {
-    const auto children = static_cast<std::size_t>(std::popcount(parts.external));
-    const auto results = static_cast<std::size_t>(std::popcount(parts.internal));
+    const Kind kind = parts.kind();
     node.internal = parts.internal;
     node.window = static_cast<Window>(parts.window);
     node.place = cuts[parts.level].shift;
     node.set_offset(cuts[parts.level].offset);
-    node.results_at = static_cast<std::uint8_t>(Node<Window>::results_word(children));
+    node.results_at =
+        static_cast<std::uint8_t>(Node<Window>::results_word(kind, parts.child_count()));
     node.height = static_cast<std::uint8_t>(parts.height);
     node.level = static_cast<std::uint8_t>(parts.level);
-    if (children != 0) {
-        node.place |= Node<Window>::has_children;
-        node.words()[Node<Window>::head_words] = parts.external;
-        std::copy_n(parts.children.begin(), children, node.children());
+    if (kind == Kind::branch) {
+        node.external() = parts.external;
+        std::copy_n(parts.children.begin(), parts.child_count(), node.children(kind));
+    } else if (kind == Kind::dense) {
+        std::fill_n(node.children(kind), 64, 0);
+        std::size_t next = 0;
+        for (std::uint64_t left = parts.external; left != 0; left &= left - 1)
+            node.children(kind)[std::countr_zero(left)] = parts.children[next++];
     }
-    std::copy_n(parts.results.begin(), results, node.results());
-}
-
-template <class Window>
-std::size_t units_of(std::uint64_t external, std::uint64_t internal) noexcept {
-    return Node<Window>::units(
-        static_cast<std::size_t>(std::popcount(external)),
-        static_cast<std::size_t>(std::popcount(internal))
-    );
+    std::copy_n(parts.results.begin(), parts.result_count(), node.results());
 }
 
 } // namespace
 
 template <class Address>
-auto Lpm<Address>::make(const Parts& parts) -> Handle {
-    using Window = typename Family<Address>::Key::Window;
-    const Handle at = allocate(units_of<Window>(parts.external, parts.internal));
-    put_together(node_at<Address>(*arena_, at), parts);
-    return at;
+auto Lpm<Address>::make_leaf(Address prefix, unsigned length, std::uint64_t value) -> Handle {
+    const Handle slot = allocate(1);
+    auto& leaf = leaf_at<Address>(*arena_, slot);
+    leaf.value = value;
+    leaf.prefix = upper_bits(prefix, length);
+    leaf.set_length(length);
+    return handle_of(Kind::leaf, slot);
 }
 
-/// The node that takes the place of `at`: none, the only child, or one made of `parts`.
+/// A leaf gets the bits above its chunk from the target, which lies under the same prefix.
 template <class Address>
-auto Lpm<Address>::replace(Handle at, unsigned verified, const Parts& parts) -> Handle {
-    using Window = typename Family<Address>::Key::Window;
-    if (parts.internal == 0 && std::popcount(parts.external) <= 1) {
-        if (parts.external == 0) {
+auto Lpm<Address>::make(const Parts& parts, const Target& target) -> Handle {
+    if (parts.kind() == Kind::leaf) {
+        const auto place = static_cast<unsigned>(std::countr_zero(parts.internal)) + 1;
+        const auto below = static_cast<unsigned>(std::bit_width(place)) - 1;
+        const unsigned above = bits_before(parts.level), length = above + below;
+        const Address end = Address{place ^ 1u << below} << (bits - length);
+        return make_leaf(upper_bits(target.prefix, above) | end, length, parts.results[0]);
+    }
+    const Handle slot = allocate(parts.units());
+    put_together(node_at<Address>(*arena_, slot), parts);
+    return handle_of(parts.kind(), slot);
+}
+
+/// What takes the place of `at`: nothing, the only child, or what is made of `parts`.
+template <class Address>
+auto Lpm<Address>::replace(Handle at, unsigned verified, const Parts& parts, const Target& target)
+    -> Handle {
+    if (parts.internal == 0 && parts.child_count() <= 1) {
+        const Handle child = parts.external == 0 ? 0 : parts.children[0];
+        if (reaches(child, verified)) {
             release(at);
-            return 0;
-        }
-        if (reaches(node_at<Address>(*arena_, parts.children[0]).level, verified)) {
-            release(at);
-            return parts.children[0];
+            return child;
         }
     }
-    auto& node = node_at<Address>(*arena_, at);
-    if (is_fresh(at) && units_of<Window>(parts.external, parts.internal) ==
-                            units_of<Window>(node.external(), node.internal)) {
-        put_together(node, parts);
-        return at;
+    if (parts.kind() != Kind::leaf && is_fresh(at) && parts.units() == units_of(at)) {
+        put_together(node_at<Address>(*arena_, at), parts);
+        return handle_of(parts.kind(), slot_of(at));
     }
-    const Handle other = make(parts);
+    const Handle other = make(parts, target);
     release(at);
     return other;
 }
 
 template <class Address>
+std::size_t Lpm<Address>::units_of(Handle at) const noexcept {
+    const Kind kind = kind_of(at);
+    if (kind == Kind::leaf)
+        return 1;
+    const auto& node = node_at<Address>(*arena_, at);
+    const auto children =
+        static_cast<std::size_t>(kind == Kind::branch ? std::popcount(node.external()) : 0);
+    const auto results = static_cast<std::size_t>(std::popcount(node.internal));
+    return NodeOf<Address>::units(kind, children, results);
+}
+
+template <class Address>
 auto Lpm<Address>::writable(Handle at) -> Handle {
-    using Window = typename Family<Address>::Key::Window;
     if (is_fresh(at))
         return at;
-    const auto& node = node_at<Address>(*arena_, at);
-    const std::size_t units = units_of<Window>(node.external(), node.internal);
+    const std::size_t units = units_of(at);
     const Handle copy = allocate(units);
-    std::memcpy(arena_->at(copy), arena_->at(at), units * SlotArena::unit);
+    std::memcpy(arena_->at(copy), arena_->at(slot_of(at)), units * SlotArena::unit);
     release(at);
-    return copy;
+    return handle_of(kind_of(at), copy);
 }
 
 template <class Address>
 auto Lpm<Address>::allocate(std::size_t units) -> Handle {
-    const Handle at = arena_->allocate(units);
-    if (at / 64 >= fresh_bits_.size())
-        fresh_bits_.resize(std::max<std::size_t>(at / 64 + 1, fresh_bits_.size() * 2));
-    fresh_bits_[at / 64] |= std::uint64_t{1} << at % 64;
-    fresh_.push_back(at);
-    return at;
+    const Handle slot = arena_->allocate(units);
+    if (slot / 64 >= fresh_bits_.size())
+        fresh_bits_.resize(std::max<std::size_t>(slot / 64 + 1, fresh_bits_.size() * 2));
+    fresh_bits_[slot / 64] |= std::uint64_t{1} << slot % 64;
+    fresh_.push_back(slot);
+    return slot;
 }
 
 template <class Address>
 void Lpm<Address>::release(Handle at) {
+    const Handle slot = slot_of(at);
     if (!is_fresh(at)) {
-        dead_.push_back(at);
+        dead_.push_back(slot);
         return;
     }
-    fresh_bits_[at / 64] &= ~(std::uint64_t{1} << at % 64);
-    arena_->free(at);
+    fresh_bits_[slot / 64] &= ~(std::uint64_t{1} << slot % 64);
+    arena_->free(slot);
 }
 
 template <class Address>
 bool Lpm<Address>::is_fresh(Handle at) const noexcept {
-    return at / 64 < fresh_bits_.size() && (fresh_bits_[at / 64] >> at % 64 & 1) != 0;
+    const Handle slot = slot_of(at);
+    return slot / 64 < fresh_bits_.size() && (fresh_bits_[slot / 64] >> slot % 64 & 1) != 0;
 }
 
 template class Lpm<std::uint32_t>;

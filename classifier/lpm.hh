@@ -1,6 +1,7 @@
 // Longest prefix match: persistent tries for any number of routing tables, IPv4 and IPv6. (Tree
 // bitmaps: Eatherton, Varghese, Dittia: Tree Bitmap, CCR 34(2), 2004; with levels skipped where
-// nothing branches.)
+// nothing branches, arrays in the place of bitmaps where children are many, and single prefixes
+// without a node.)
 #pragma once
 
 #include "base/ids.hh"
@@ -49,7 +50,8 @@ public:
     static constexpr unsigned bits = sizeof(Address) * 8;
     static constexpr std::size_t bytes_max_default = std::size_t{4} << 30;
 
-    /// `bytes_max` limits the nodes' memory; until used it is only addresses. At least 1 MiB.
+    /// `bytes_max` limits the nodes' memory; until used it is only addresses. At least 1 MiB, below
+    /// 16 GiB.
     explicit Lpm(Reclaimer& reclaimer, std::size_t bytes_max = bytes_max_default);
     ~Lpm();
     Lpm(const Lpm&) = delete;
@@ -79,15 +81,22 @@ public:
     /// allocates, waits or fails. Cost: nodes_max() nodes at worst, each two cache lines.
     void lookup(const LpmRoot* root, const Address* address, LaneMask live, std::uint64_t* value)
         const noexcept;
+    /// The same where all lanes have one table.
+    void lookup(const LpmRoot& root, const Address* address, LaneMask live, std::uint64_t* value)
+        const noexcept;
     std::uint64_t lookup(const LpmRoot& root, Address address) const noexcept {
         std::uint64_t value = 0;
-        lookup(&root, &address, 1, &value);
+        lookup(root, &address, 1, &value);
         return value;
     }
     /// The most nodes that a lookup in this table can touch, from its routes alone.
     unsigned nodes_max(const LpmRoot& root) const noexcept;
-    /// The most cache lines: of each node its head and the place of a child or the value.
-    unsigned lines_max(const LpmRoot& root) const noexcept { return 2 * nodes_max(root); }
+    /// The most cache lines: of each node its head and the place of a child, or of a value that is
+    /// none; and the value's, in a node further up.
+    unsigned lines_max(const LpmRoot& root) const noexcept {
+        const unsigned nodes = nodes_max(root);
+        return nodes == 0 ? 0 : 2 * nodes + 1;
+    }
 
     /// In nodes, those that wait for their grace period among them.
     std::uint64_t used_bytes() const noexcept { return arena_->used_bytes(); }
@@ -100,24 +109,33 @@ private:
     struct Parts;
 
     Handle set_below(Handle at, unsigned verified, const Target& target);
+    Handle set_beside_leaf(Handle at, unsigned verified, const Target& target);
     Handle erase_below(Handle at, unsigned verified, const Target& target);
     Handle put_value(Handle at, const Target& target);
-    Handle put_child(Handle at, unsigned chunk, Handle child, unsigned old_height);
-    Handle leaf(unsigned verified, const Target& target);
+    Handle put_child(Handle at, unsigned chunk, Handle child, unsigned old_height, const Target&);
+    Handle make_leaf(Address prefix, unsigned length, std::uint64_t value);
     Handle attach(unsigned verified, Handle below, const Target& target);
-    Handle make(const Parts& parts);
-    Handle replace(Handle at, unsigned verified, const Parts& parts);
+    Handle make(const Parts& parts, const Target& target);
+    Handle replace(Handle at, unsigned verified, const Parts& parts, const Target& target);
     Parts take_apart(Handle at) const;
+    Handle child_of(Handle at, unsigned chunk) const noexcept;
+    bool reaches(Handle at, unsigned verified) const noexcept;
+    unsigned height_of(Handle at) const noexcept;
     unsigned height_without(const Parts& parts, unsigned height_of_gone) const noexcept;
+    std::size_t units_of(Handle at) const noexcept;
     Handle writable(Handle at);
     Handle allocate(std::size_t units);
     void release(Handle at);
     bool is_fresh(Handle at) const noexcept;
 
+    template <class RootOf>
+    void look_up(RootOf root_of, const Address* address, LaneMask live, std::uint64_t* value)
+        const noexcept;
+
     std::size_t bytes_max_;
     std::shared_ptr<SlotArena> arena_; // what is retired keeps it alive
     Reclaimer& reclaimer_;
-    std::vector<std::uint64_t> fresh_bits_; // by handle: made since the last commit
+    std::vector<std::uint64_t> fresh_bits_; // by slot: made since the last commit
     std::vector<Handle> fresh_;             // the same as a list; may name some that went again
     std::vector<Handle> dead_;              // to be retired by the next commit
 };

@@ -64,10 +64,37 @@ inline constexpr std::array<std::uint64_t, 64> ancestors = [] {
     return table;
 }();
 
+/// A handle names a slot and says what lies in it, so that nobody has to look to know: the kind in
+/// the upper two bits. Handle 0 is a leaf of zeros, whose value is none.
+enum class Kind : std::uint32_t {
+    leaf,   // one prefix, compared whole
+    values, // a node of several prefixes without a child
+    branch, // a node with children, those that are there side by side
+    dense,  // the same with a place for each chunk
+};
+inline constexpr unsigned slot_bits = 30;
+constexpr Kind kind_of(SlotArena::Handle at) noexcept {
+    return static_cast<Kind>(at >> slot_bits);
+}
+constexpr SlotArena::Handle slot_of(SlotArena::Handle at) noexcept {
+    return at & ((SlotArena::Handle{1} << slot_bits) - 1);
+}
+constexpr SlotArena::Handle handle_of(Kind kind, SlotArena::Handle slot) noexcept {
+    return static_cast<SlotArena::Handle>(kind) << slot_bits | slot;
+}
+
+/// A node with so many children becomes dense, one with less than half of them no more. A dense
+/// node takes up to 240 bytes more than a branch; a table has at most 130 nodes on the first two
+/// levels, which nearly all lookups pass; further down only nearly full ones pay.
+constexpr unsigned dense_from(unsigned level) noexcept {
+    return level <= 2 ? 6 : 32;
+}
+
 /// The head of a node; what follows in its slot:
 ///
-///   | internal | window | place .. | external | children, 4 bytes each | results, 8 bytes each |
-///                                  '- only in a node with children ----'
+///   values   | internal | window | place .. | results, 8 bytes each |
+///   branch   | internal | window | place .. | external | children, 4 bytes each | results |
+///   dense    | internal | window | place .. | children of all 64 chunks, 0: none | results |
 ///
 /// internal: bit p, a prefix of this node ends at place p (ancestors); its value is the results'
 /// popcount(bits below p)-th. external: bit c, chunk c has a child, the popcount(bits below c)-th.
@@ -79,7 +106,7 @@ template <>
 struct Head<std::uint32_t> {
     std::uint64_t internal;
     std::uint32_t window;
-    std::uint8_t place;      // Cut::shift and, on top, has_children
+    std::uint8_t place;      // Cut::shift
     std::uint8_t results_at; // in words from the head
     std::uint8_t height;     // nodes on the longest way down from here, this one among them
     std::uint8_t level;
@@ -103,31 +130,77 @@ static_assert(sizeof(Head<std::uint32_t>) == 16 && sizeof(Head<std::uint64_t>) =
 
 template <class Window>
 struct Node : Head<Window> {
-    static constexpr std::uint8_t has_children = 0x80;
+    static constexpr std::size_t head_words = sizeof(Head<Window>) / 8;
 
-    bool is_branch() const noexcept { return (this->place & has_children) != 0; }
-    std::uint64_t external() const noexcept { return is_branch() ? words()[head_words] : 0; }
-    std::uint32_t* children() noexcept {
-        return reinterpret_cast<std::uint32_t*>(words() + head_words + 1);
+    std::uint64_t& external() noexcept { return words()[head_words]; } // of a branch
+    std::uint64_t external() const noexcept { return words()[head_words]; }
+    /// Of a branch: those that are there; of a dense node: by chunk.
+    std::uint32_t* children(Kind kind) noexcept {
+        return reinterpret_cast<std::uint32_t*>(words() + children_word(kind));
     }
-    const std::uint32_t* children() const noexcept {
-        return reinterpret_cast<const std::uint32_t*>(words() + head_words + 1);
+    const std::uint32_t* children(Kind kind) const noexcept {
+        return reinterpret_cast<const std::uint32_t*>(words() + children_word(kind));
     }
     std::uint64_t* results() noexcept { return words() + this->results_at; }
     const std::uint64_t* results() const noexcept { return words() + this->results_at; }
+
+    static constexpr std::size_t results_word(Kind kind, std::size_t children) noexcept {
+        const std::size_t places = kind == Kind::dense ? 64 : children;
+        return kind == Kind::values ? head_words : children_word(kind) + (places + 1) / 2;
+    }
+    static constexpr std::size_t
+    units(Kind kind, std::size_t children, std::size_t results) noexcept {
+        const std::size_t bytes = (results_word(kind, children) + results) * 8;
+        return (bytes + SlotArena::unit - 1) / SlotArena::unit;
+    }
+
+private:
+    static constexpr std::size_t children_word(Kind kind) noexcept {
+        return head_words + (kind == Kind::branch ? 1 : 0);
+    }
     const std::uint64_t* words() const noexcept {
         return reinterpret_cast<const std::uint64_t*>(this);
     }
     std::uint64_t* words() noexcept { return reinterpret_cast<std::uint64_t*>(this); }
+};
 
-    static constexpr std::size_t head_words = sizeof(Head<Window>) / 8;
-    static constexpr std::size_t results_word(std::size_t children) noexcept {
-        return head_words + (children == 0 ? 0 : 1 + (children + 1) / 2);
-    }
-    static constexpr std::size_t units(std::size_t children, std::size_t results) noexcept {
-        return ((results_word(children) + results) * 8 + SlotArena::unit - 1) / SlotArena::unit;
+/// A prefix that nothing shares a node with: a third of a full table's, most of a small one's.
+template <class Address>
+struct Leaf;
+template <>
+struct Leaf<std::uint32_t> {
+    std::uint64_t value;
+    std::uint32_t prefix;
+    std::uint8_t shift; // bits that do not count
+
+    unsigned length() const noexcept { return 32u - shift; }
+    void set_length(unsigned to) noexcept { shift = static_cast<std::uint8_t>(32 - to); }
+    /// 0 where the address has the prefix.
+    std::uint64_t differs(std::uint32_t address) const noexcept {
+        return std::uint64_t{address ^ prefix} >> shift;
     }
 };
+inline constexpr std::array<U128, 129> prefix_masks = [] {
+    std::array<U128, 129> all{};
+    for (unsigned length = 0; length <= 128; ++length)
+        all[length] = ~U128{} << (128 - length);
+    return all;
+}();
+template <>
+struct Leaf<U128> {
+    std::uint64_t value;
+    U128 prefix;
+    std::uint8_t bits;
+
+    unsigned length() const noexcept { return bits; }
+    void set_length(unsigned to) noexcept { bits = static_cast<std::uint8_t>(to); }
+    std::uint64_t differs(U128 address) const noexcept {
+        const U128 all = (address ^ prefix) & prefix_masks[bits];
+        return all.high | all.low;
+    }
+};
+static_assert(sizeof(Leaf<std::uint32_t>) <= SlotArena::unit);
+static_assert(sizeof(Leaf<U128>) == SlotArena::unit);
 
 /// An address as lookups cut it.
 struct Key4 {
@@ -139,7 +212,7 @@ struct Key4 {
     explicit Key4(std::uint32_t address) noexcept : word{std::uint64_t{address} << 32} {}
     unsigned first_bit() const noexcept { return static_cast<unsigned>(word >> 63); }
     std::uint64_t cut(Cut at) const noexcept { return word >> at.shift; }
-    std::uint64_t cut(const Node<Window>& node) const noexcept { return word >> (node.place & 63); }
+    std::uint64_t cut(const Node<Window>& node) const noexcept { return word >> node.place; }
 };
 struct Key6 {
     static constexpr unsigned bits = 128;
@@ -156,7 +229,7 @@ struct Key6 {
         return __builtin_bswap64(word) >> at.shift;
     }
     std::uint64_t cut(const Node<Window>& node) const noexcept {
-        return cut(Cut{node.offset, static_cast<std::uint8_t>(node.place & 63)});
+        return cut(Cut{node.offset, node.place});
     }
 };
 

@@ -151,23 +151,24 @@ void PrefixPart::publish(Generation born) {
 
 // -- readers
 
+/// Lanes whose other words choose this one.
+LaneMask PrefixPart::lanes_of(const Vrf& vrf, const FlowKey* keys, LaneMask live) const noexcept {
+    LaneMask chosen = 0;
+    const std::size_t word = other_word_[0]; // which mostly is all that there is
+    const std::uint64_t bits = other_bits_[0], value = vrf.others_[0];
+    for_lanes(live, [&](std::size_t lane) {
+        chosen |= LaneMask{(keys[lane].word[word] & bits) == value} << lane;
+    });
+    for (std::size_t i = 1; i < kind_.others.count; ++i)
+        for (const std::size_t lane : Lanes{chosen})
+            if ((keys[lane].word[other_word_[i]] & other_bits_[i]) != vrf.others_[i])
+                chosen &= ~lane_bit(lane);
+    return chosen;
+}
+
 LaneMask
 PrefixPart::choose(const FlowKey* keys, LaneMask live, Generation g, LpmRoot* root) const noexcept {
     LaneMask chosen = 0;
-    if (const Vrf* only = only_.load(std::memory_order_acquire); only != nullptr) {
-        const LpmRoot its = only->root_at(g);
-        const std::size_t word = other_word_[0]; // which mostly is all that there is
-        const std::uint64_t bits = other_bits_[0], value = only->others_[0];
-        for_lanes(live, [&](std::size_t lane) {
-            root[lane] = its;
-            chosen |= LaneMask{(keys[lane].word[word] & bits) == value} << lane;
-        });
-        for (std::size_t i = 1; i < kind_.others.count; ++i)
-            for (const std::size_t lane : Lanes{chosen})
-                if ((keys[lane].word[other_word_[i]] & other_bits_[i]) != only->others_[i])
-                    chosen &= ~lane_bit(lane);
-        return chosen;
-    }
     std::array<const Entry*, burst_max> found;
     directory_.lookup(keys, live, g, found.data());
     for (const std::size_t lane : Lanes{live})
@@ -184,8 +185,18 @@ PrefixPart::choose(const FlowKey* keys, LaneMask live, Generation g, LpmRoot* ro
 
 LaneMask PrefixPart::lookup(const FlowKey* keys, LaneMask live, Generation g, const void** found)
     const noexcept {
+    if (const Vrf* only = only_.load(std::memory_order_acquire); only != nullptr)
+        return look_up(keys, lanes_of(*only, keys, live), only->root_at(g), found);
     std::array<LpmRoot, burst_max> root;
     const LaneMask here = choose(keys, live, g, root.data());
+    return look_up(keys, here, static_cast<const LpmRoot*>(root.data()), found);
+}
+
+/// `root`: of all lanes, or of each.
+template <class Roots>
+LaneMask PrefixPart::look_up(
+    const FlowKey* keys, LaneMask here, const Roots& root, const void** found
+) const noexcept {
     if (here == 0)
         return 0;
     std::array<std::uint64_t, burst_max> value;
@@ -195,13 +206,13 @@ LaneMask PrefixPart::lookup(const FlowKey* keys, LaneMask live, Generation g, co
         for_lanes(here, [&](std::size_t lane) {
             address[lane] = {keys[lane].word[word], keys[lane].word[word + 1]};
         });
-        tries_.wide.lookup(root.data(), address.data(), here, value.data());
+        tries_.wide.lookup(root, address.data(), here, value.data());
     } else {
         std::array<std::uint32_t, burst_max> address;
         for_lanes(here, [&](std::size_t lane) {
             address[lane] = static_cast<std::uint32_t>(keys[lane].word[word]);
         });
-        tries_.narrow.lookup(root.data(), address.data(), here, value.data());
+        tries_.narrow.lookup(root, address.data(), here, value.data());
     }
     LaneMask hit = 0;
     for_lanes(here, [&](std::size_t lane) {
@@ -221,7 +232,8 @@ PrefixPart::Bound PrefixPart::bound() const {
             bound.nodes,
             kind_.wide ? tries_.wide.nodes_max(vrf->next_) : tries_.narrow.nodes_max(vrf->next_)
         );
-    bound.lines = 2 * bound.nodes + 2; // a Vrf and its version
+    // A Vrf and its version, and what Lpm::lines_max() says.
+    bound.lines = 2 + (bound.nodes == 0 ? 0 : 2 * bound.nodes + 1);
     if (vrfs_.size() > 1) {
         const TupleSpace::Bound choice = directory_.bound();
         bound.probes = choice.probes;

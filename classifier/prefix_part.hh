@@ -145,7 +145,11 @@ private:
         std::size_t operator()(const Others& others) const noexcept;
     };
 
+    LaneMask lanes_of(const Vrf& vrf, const FlowKey* keys, LaneMask live) const noexcept;
     LaneMask choose(const FlowKey* keys, LaneMask live, Generation g, LpmRoot* root) const noexcept;
+    template <class Roots>
+    LaneMask look_up(const FlowKey* keys, LaneMask here, const Roots& root, const void** found)
+        const noexcept;
     void note_only() noexcept;
 
     PrefixKind kind_;

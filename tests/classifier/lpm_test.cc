@@ -110,7 +110,17 @@ protected:
             lpm.lookup(roots.data(), corners.data(), 0xf, values.data());
             for (std::size_t i = 0; i < corners.size(); ++i)
                 ASSERT_EQ(values[i], longest_match(routes, corners[i]));
+            std::array<std::uint64_t, 4> again{};
+            lpm.lookup(root, corners.data(), 0xf, again.data());
+            ASSERT_EQ(again, values);
         }
+    }
+    /// An address of zeros but for this number, the last bit of which is bit `end - 1`.
+    static Address number_before(std::uint32_t number, unsigned end) {
+        Address address{number};
+        for (unsigned shift = end; shift < bits; ++shift)
+            address = address + address;
+        return address;
     }
 };
 using Addresses = testing::Types<std::uint32_t, U128>;
@@ -121,6 +131,112 @@ TYPED_TEST(LpmTables, an_empty_table_has_nothing_and_costs_nothing) {
     EXPECT_EQ(this->lpm.lookup(root, TypeParam{}), 0u);
     EXPECT_EQ(this->lpm.lookup(root, ~TypeParam{}), 0u);
     EXPECT_EQ(this->lpm.nodes_max(root), 0u);
+    EXPECT_EQ(this->lpm.lines_max(root), 0u);
+    EXPECT_EQ(this->lpm.used_bytes(), 0u);
+}
+
+TYPED_TEST(LpmTables, two_routes_that_part_at_any_bit) {
+    for (unsigned bit = 0; bit < this->bits; ++bit)
+        for (const unsigned length : {bit + 1, std::min(bit + 7, this->bits), this->bits}) {
+            LpmRoot root;
+            const TypeParam one = ~TypeParam{};
+            const TypeParam other = one ^ Randomness<TypeParam>::bit(bit);
+            Naive<TypeParam> routes{{{one, this->bits}, 1}, {{masked(other, length), length}, 2}};
+            this->set(root, one, this->bits, 1);
+            this->commit();
+            this->set(root, other, length, 2);
+            this->expect_corners(root, routes);
+            this->commit();
+            this->erase(root, one, this->bits);
+            routes.erase({one, this->bits});
+            this->expect_corners(root, routes);
+            EXPECT_EQ(this->lpm.find(root, one, this->bits), 0u);
+            EXPECT_EQ(this->lpm.find(root, other, length), 2u);
+            this->erase(root, other, length);
+            this->commit();
+            EXPECT_EQ(root, LpmRoot{});
+            EXPECT_EQ(this->lpm.used_bytes(), 0u);
+        }
+}
+
+TYPED_TEST(LpmTables, a_node_gets_many_children_and_loses_them_while_every_root_is_held) {
+    struct Held {
+        LpmRoot root;
+        Naive<TypeParam> routes;
+    };
+    for (const unsigned level : {1u, 2u, 3u, 4u}) {
+        const unsigned before = 6 * level - 5, through = 6 * level + 1;
+        Randomness<TypeParam> random{level};
+        std::vector<Held> held{{}};
+        const auto change = [&](std::uint32_t number, unsigned length, bool is_there) {
+            Held next = held.back();
+            const TypeParam prefix = this->number_before(number, length);
+            if (is_there)
+                this->set(next.root, prefix, length, next.routes[{prefix, length}] = held.size());
+            else if (next.routes.erase({prefix, length}) != 0)
+                this->erase(next.root, prefix, length);
+            this->lpm.commit(); // and no grace period: all roots are held
+            held.push_back(next);
+        };
+        for (const bool is_there : {true, false, true, false}) {
+            std::array<std::uint32_t, 64> chunks;
+            for (std::uint32_t chunk = 0; chunk < chunks.size(); ++chunk)
+                chunks[chunk] = chunk;
+            std::shuffle(chunks.begin(), chunks.end(), random.engine);
+            for (const std::uint32_t chunk : chunks) { // a child each, and prefixes of the node
+                change(
+                    chunk << 5 | static_cast<std::uint32_t>(random.below(2)), through + 5, is_there
+                );
+                if (random.below(4) == 0) {
+                    const auto n = static_cast<unsigned>(random.below(6));
+                    change(chunk >> (6 - n), before + n, random.below(2) == 0);
+                }
+            }
+        }
+        for (const Held& each : held)
+            this->expect_corners(each.root, each.routes);
+        this->lpm.clear(held.back().root);
+        this->commit();
+        EXPECT_EQ(this->lpm.used_bytes(), 0u);
+    }
+}
+
+TYPED_TEST(LpmTables, many_children_change_hands_in_one_commit) {
+    Randomness<TypeParam> random{17};
+    LpmRoot root;
+    Naive<TypeParam> routes;
+    for (int commit = 0; commit < 60; ++commit) {
+        const LpmRoot old = root;
+        const Naive<TypeParam> old_routes = routes;
+        for (std::uint64_t i = 0; i < 200; ++i) {
+            const unsigned length = 13 + static_cast<unsigned>(random.below(14));
+            const TypeParam prefix = masked(random.any(), length);
+            if (random.below(2) == 0) {
+                this->set(root, prefix, length, i + 1);
+                routes[{prefix, length}] = i + 1;
+            } else if (!routes.empty()) {
+                const auto near = routes.lower_bound({prefix, length});
+                const auto route = near == routes.end() ? routes.begin()->first : near->first;
+                this->erase(root, route.prefix, route.length);
+                routes.erase(route);
+            }
+        }
+        if (commit % 20 == 19) // nearly all go
+            for (auto at = routes.begin(); at != routes.end();) {
+                if (random.below(50) == 0) {
+                    ++at;
+                    continue;
+                }
+                this->erase(root, at->first.prefix, at->first.length);
+                at = routes.erase(at);
+            }
+        this->lpm.commit();
+        this->expect_corners(old, old_routes);
+        this->reclaimer.run_all();
+        this->expect_corners(root, routes);
+    }
+    this->lpm.clear(root);
+    this->commit();
     EXPECT_EQ(this->lpm.used_bytes(), 0u);
 }
 
@@ -307,7 +423,7 @@ TYPED_TEST(LpmTables, the_most_nodes_of_a_lookup_are_known_and_shrink_with_the_r
         this->commit();
     }
     EXPECT_EQ(this->lpm.nodes_max(root), nodes);
-    EXPECT_EQ(this->lpm.lines_max(root), 2 * nodes);
+    EXPECT_EQ(this->lpm.lines_max(root), 2 * nodes + 1);
     while (nodes != 0) {
         length -= 6;
         this->erase(root, base, length);
@@ -365,6 +481,20 @@ TEST(Lpm, thousands_of_small_tables_cost_a_little_each) {
         ASSERT_EQ(lpm.lookup(roots[vrf], 0x0a00'0201), 30'000 + vrf);
         ASSERT_EQ(lpm.lookup(roots[vrf], 0x0a00'0401), vrf + 1);
     }
+}
+
+TEST(Lpm, memory_follows_the_routes_where_they_lie_apart_too) {
+    ManualReclaimer reclaimer;
+    Lpm<std::uint32_t> lpm{reclaimer};
+    LpmRoot root;
+    std::uint64_t used_max = 0;
+    for (std::uint32_t count = 1; count <= 20'000; ++count) {
+        ASSERT_EQ(lpm.set(root, count * 0x9e37'79b1u, 28, count), LpmChange::done);
+        lpm.commit();
+        reclaimer.run_all();
+        used_max = std::max(used_max, lpm.used_bytes() / count);
+    }
+    EXPECT_LE(used_max, 100u);
 }
 
 TEST(Lpm, what_is_retired_may_outlive_the_tables) {

@@ -14,18 +14,23 @@
 namespace weft {
 namespace {
 
-constexpr std::uint32_t route_count = 96;
+constexpr std::uint32_t nested = 96;
+constexpr std::uint32_t route_count = nested + 12;
 constexpr Generation generations = 200;
 
-/// Routes nested in few places, of which route k is there at generation g: both sides know.
+/// Routes nested in few places, and side by side the children of one node, now many, now few. Of
+/// them route k is there at generation g: both sides know.
 std::uint32_t prefix_of(std::uint32_t k) {
-    return k % 4 * 0x4001'0203u << (k / 4 % 3);
+    return k < nested ? k % 4 * 0x4001'0203u << (k / 4 % 3) : (k - nested) << 25;
 }
 unsigned length_of(std::uint32_t k) {
-    return k / 3 % 33;
+    return k < nested ? k / 3 % 33 : 12;
 }
 bool is_there(std::uint32_t k, Generation g) {
-    return g / (1 + k % 7) % 2 == 0;
+    if (k < nested)
+        return g / (1 + k % 7) % 2 == 0;
+    const Generation wave = g % 24 < 12 ? g % 24 : 24 - g % 24; // 0 to 12 and back
+    return k - nested < wave;
 }
 std::uint64_t value_of(std::uint32_t k, Generation g) {
     return g / (1 + k % 7) * 1'000 + k + 1;
