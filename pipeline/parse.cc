@@ -6,6 +6,12 @@
 #include "pipeline/headers.hh"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
+
+#ifdef __SSSE3__
+#include <immintrin.h>
+#endif
 
 // Every load is one that a header already proven to be there covers; several fields that lie
 // together come with one load. The words of the key are put together in registers and written once,
@@ -24,16 +30,19 @@ constexpr unsigned l4_src_shift = 16, tcp_flags_shift = 48;
 constexpr WordMask ip6_words = 0x0f'0000, nd_target_words = 0x30'0000;
 constexpr WordMask sll_word = 0x40'0000, tll_word = 0x80'0000, nd_word = WordMask{1} << 34;
 
-/// Zeroes what `words` asks for beyond the words that parse always writes itself: a line at a time,
-/// two stores each.
+/// Zeroes what `words` asks for beyond the words that headers fill: a line at a time, two stores
+/// each.
 inline void clear(FlowKey& key, WordMask words) noexcept {
-    for (std::size_t i = 3; i < 8; ++i)
-        key.word[i] = 0;
+    key.word[6] = key.word[7] = 0;
     if (words >> 8 == 0)
         return;
     for (std::size_t line = 8; line < key_words; line += 8)
         if ((words >> line & 0xff) != 0)
             std::fill_n(&key.word[line], 8, 0);
+}
+/// The words above Ethernet, of a packet that may have nothing there.
+inline void clear_l3(FlowKey& key) noexcept {
+    std::fill_n(&key.word[3], 3, 0);
 }
 
 /// One parse: the packet, the key and what was found so far.
@@ -262,6 +271,7 @@ void Parse::neighbour(std::uint32_t at, std::uint32_t end) noexcept {
 inline Drop
 parse_one(Packet& packet, PortNumber inport, const Depth& depth, FlowKey& key) noexcept {
     clear(key, depth.words);
+    clear_l3(key);
     packet.l3_offset = 0;
     packet.l4_offset = 0;
     packet.l2_bytes = ether::header_bytes;
@@ -314,46 +324,81 @@ inline bool parse_ethernet(Packet& packet, PortNumber inport, FlowKey& key) noex
     key.word[1] = load_be<std::uint64_t>(packet.data) & high48;
     key.word[2] = src_type & high48;
     clear(key, 0);
+    clear_l3(key);
     return true;
 }
 
+/// Where the bytes of two words of the key, in the order of memory, stand in a stretch of the
+/// packet.
+struct alignas(16) Order {
+    static constexpr std::int8_t none = -1; // a byte of zeros
+    std::array<std::int8_t, 16> from;
+};
+inline void take_words(const std::byte* bytes, const Order& order, std::uint64_t* to) noexcept {
+#ifdef __SSSE3__
+    const __m128i from = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+    const __m128i places = _mm_load_si128(reinterpret_cast<const __m128i*>(order.from.data()));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_shuffle_epi8(from, places));
+#else
+    std::array<std::byte, 16> all{};
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (order.from[i] != Order::none)
+            all[i] = bytes[static_cast<std::size_t>(order.from[i])];
+    std::memcpy(to, all.data(), all.size());
+#endif
+}
+constexpr std::int8_t none = Order::none;
+/// From the first byte: words 1 and 2.
+constexpr Order macs{{none, none, 5, 4, 3, 2, 1, 0, none, none, 11, 10, 9, 8, 7, 6}};
+/// From the TTL of an untagged IPv4 header without options: words 3 and 4, but for the TOS.
+constexpr Order ip4_and_ports{{11, 10, 9, 8, 7, 6, 5, 4, 15, 14, 13, 12, none, none, 0, 1}};
+
+template <class Word>
+Word load(const std::byte* from) noexcept {
+    Word word;
+    std::memcpy(&word, from, sizeof word);
+    return word;
+}
+
 /// The whole of parse() for what most packets are: IPv4 without options and in one piece, TCP or
-/// UDP, without a tag. False, and nothing written, where there is more to it.
+/// UDP, without a tag. False, and nothing written, where there is more to it. What is wrong with a
+/// packet is added up, not asked one by one: few packets go another way.
 inline bool
 parse_plain_ip4(Packet& packet, PortNumber inport, WordMask words, FlowKey& key) noexcept {
     constexpr std::uint32_t l3 = ether::header_bytes, l4 = l3 + ip4_header::bytes;
-    constexpr std::uint64_t high48 = ~std::uint64_t{0xffff};
     if (packet.head_bytes < l4 + tcp_header::bytes) [[unlikely]]
         return false;
     const std::byte* const data = packet.data;
-    const auto type_and_on = load_be<std::uint64_t>(data + 12);     // version, tos, total, id
-    const auto fragment_and_on = load_be<std::uint64_t>(data + 20); // ttl, protocol, sum
-    const std::uint64_t proto = fragment_and_on >> 32 & 0xff;
-    const std::uint32_t tcp = proto == ipproto::tcp;
-    constexpr std::uint64_t in_pieces = ip4_header::more_fragments | ip4_header::offset_mask;
-    if ((type_and_on >> 40 != (std::uint64_t{ether::ip4} << 8 | 0x45)) |
-        ((fragment_and_on >> 48 & in_pieces) != 0) | ((proto != ipproto::udp) & !tcp)) [[unlikely]]
-        return false;
-    const std::uint32_t total = type_and_on >> 16 & 0xffff;
-    const std::uint32_t headers =
-        ip4_header::bytes + udp_header::bytes + tcp * (tcp_header::bytes - udp_header::bytes);
+    // As they lie in memory, the first byte lowest.
+    constexpr std::uint32_t type_version_ihl = 0x45'00'08, more_or_offset = 0xff'3f;
+    static_assert(ether::ip4 == 0x0800);
+    static_assert((ip4_header::more_fragments | ip4_header::offset_mask) == 0x3fff);
+    const auto fragment_to_proto = load<std::uint32_t>(data + l3 + ip4_header::fragment);
+    const std::uint32_t proto = fragment_to_proto >> 24;
+    const std::uint32_t if_tcp = 0 - std::uint32_t{proto == ipproto::tcp};
+    const std::uint32_t other = ((load<std::uint32_t>(data + 12) ^ type_version_ihl) & 0xff'ffff) |
+                                (fragment_to_proto & more_or_offset) |
+                                (proto ^ ipproto::udp ^ (if_tcp & (ipproto::udp ^ ipproto::tcp)));
+    const std::uint32_t more_header = if_tcp & (tcp_header::bytes - udp_header::bytes);
     const std::uint32_t offset_flags =
-        load_be<std::uint16_t>(data + l4 + tcp_header::offset_flags) & (0 - tcp);
-    if ((total < headers) | (total > packet.bytes - l3) | (offset_flags >> 12 < 5 * tcp))
-        [[unlikely]]
+        load_be<std::uint16_t>(data + l4 + (if_tcp & tcp_header::offset_flags)) & if_tcp;
+    const std::uint32_t total = load_be<std::uint16_t>(data + l3 + ip4_header::total);
+    // The upper bit of a difference: the first is less.
+    const std::uint32_t less = (total - (ip4_header::bytes + udp_header::bytes + more_header)) |
+                               (packet.bytes - l3 - total) | ((offset_flags >> 12) - (if_tcp & 5));
+    if ((other | less >> 31) != 0) [[unlikely]]
         return false;
     clear(key, words);
     packet.l2_bytes = l3;
     packet.l3_offset = l3;
     packet.l4_offset = l4;
     static_assert(bits(Shape::udp) >> 1 == bits(Shape::tcp));
-    key.word[0] = bits(Shape::ip4 | Shape::ip) | bits(Shape::udp) >> tcp |
+    key.word[0] = bits(Shape::ip4 | Shape::ip) | bits(Shape::udp) >> (if_tcp & 1) |
                   std::uint64_t{ether::ip4} << 32 | static_cast<std::uint32_t>(inport);
-    key.word[1] = load_be<std::uint64_t>(data) & high48;
-    key.word[2] = load_be<std::uint64_t>(data + 6) & high48;
-    key.word[3] = load_be<std::uint64_t>(data + l3 + ip4_header::src);
-    key.word[4] = proto << proto_shift | (fragment_and_on >> 40 & 0xff) << ttl_shift |
-                  (type_and_on >> 32 & 0xff) << tos_shift | load_be<std::uint32_t>(data + l4);
+    take_words(data, macs, &key.word[1]);
+    take_words(data + l3 + ip4_header::ttl, ip4_and_ports, &key.word[3]);
+    key.word[4] |= std::uint64_t{std::to_integer<std::uint8_t>(data[l3 + ip4_header::tos])}
+                   << tos_shift;
     key.word[5] = std::uint64_t{offset_flags & 0xfff} << tcp_flags_shift;
     return true;
 }
@@ -367,7 +412,7 @@ parse_lane(Burst& burst, std::size_t lane, PortNumber inport, const Depth& depth
 }
 
 constexpr bool is_reserved_multicast(const FlowKey& key) noexcept {
-    return key.word[1] >> 20 == 0x0180'c200'0000 >> 4;
+    return key.word[1] >> 32 == 0x0180'c200 && key.word[1] >> 20 == 0x0180'c200'0000 >> 4;
 }
 
 } // namespace

@@ -396,19 +396,17 @@ TEST(Parse, offsets_of_the_packet_before_are_gone) {
 }
 
 /// A burst of these packets is parsed as they are one by one; `words` are those that both fill.
-void expect_burst_as_packets(
-    const std::vector<PacketSpec>& specs, const Depth& depth, WordMask words
-) {
+void expect_burst_as_packets(const std::vector<Bytes>& all, const Depth& depth, WordMask words) {
     const auto burst = std::make_unique<Burst>();
     std::vector<OwnedPacket> packets;
-    for (const PacketSpec& spec : specs)
-        burst->packet[burst->count++] = packets.emplace_back(spec).packet;
+    for (const Bytes& bytes : all)
+        burst->packet[burst->count++] = packets.emplace_back(bytes).packet;
     for (FlowKey& key : burst->key)
         key.word.fill(~std::uint64_t{0});
     const ParsedLanes lanes = parse(*burst, inport, depth);
-    for (std::size_t lane = 0; lane < specs.size(); ++lane) {
+    for (std::size_t lane = 0; lane < all.size(); ++lane) {
         const Packet& got = burst->packet[lane];
-        const Seen seen{specs[lane], depth};
+        const Seen seen{all[lane], depth};
         EXPECT_EQ(burst->why[lane], seen.drop) << lane;
         EXPECT_EQ((lanes.live >> lane & 1) != 0, seen.drop == Drop::none) << lane;
         EXPECT_EQ(burst->shape[lane], seen.key.shape()) << lane;
@@ -420,11 +418,18 @@ void expect_burst_as_packets(
             EXPECT_EQ(burst->key[lane].word[word], seen.key.word[word]) << lane << ' ' << word;
         }
     }
-    EXPECT_EQ(lanes.live >> specs.size(), 0u);
+    EXPECT_EQ(std::uint64_t{lanes.live} >> all.size(), 0u);
 }
 
-std::vector<PacketSpec> packets_of_all_kinds() {
-    return {
+std::vector<Bytes> bytes_of(const std::vector<PacketSpec>& specs) {
+    std::vector<Bytes> all;
+    for (const PacketSpec& spec : specs)
+        all.push_back(spec.bytes());
+    return all;
+}
+
+std::vector<Bytes> packets_of_all_kinds() {
+    return bytes_of({
         udp("10.0.0.1:5 > 10.0.0.2:53"),
         udp("10.0.0.1:5 > 10.0.0.2:53").vlan(10),
         tcp("[fd00::1]:5 > [fd00::2]:53").qinq(1, 2),
@@ -435,11 +440,38 @@ std::vector<PacketSpec> packets_of_all_kinds() {
         frame(0x0600, text_bytes("a type")),
         frame(0x05dc, text_bytes("a length")),
         arp_request("10.0.0.1 > 10.0.0.2"),
-    };
+    });
 }
 
 TEST(Parse, a_burst_is_parsed_as_its_packets_one_by_one) {
     expect_burst_as_packets(packets_of_all_kinds(), Depth{}, ~WordMask{0} >> (64 - key_words));
+}
+
+TEST(Parse, a_burst_of_mutated_packets_is_parsed_as_they_are_one_by_one) {
+    std::mt19937_64 random{20'260'102};
+    const std::vector<Bytes> plain = bytes_of({
+        udp("10.0.0.1:5 > 10.0.0.2:53").ttl(9).tos(0xb8).payload("twelve bytes"),
+        udp("192.168.255.254:65535 > 224.1.2.3:4").payload("and more than that"),
+        tcp("10.0.0.2:5432 > 10.0.0.1:4000").flags(0xfd2).tos(3),
+        tcp("1.2.3.4:1 > 5.6.7.8:2").payload("hello"),
+    });
+    for (int round = 0; round < 400; ++round) {
+        std::vector<Bytes> all;
+        while (all.size() < burst_max) {
+            Bytes bytes = plain[random() % plain.size()];
+            constexpr std::size_t headers = 54;
+            if (random() % 2 == 0)
+                bytes[random() % headers] ^= static_cast<std::byte>(1 << random() % 8);
+            else if (random() % 4 != 0) // type, version, length, fragment, protocol
+                bytes[12 + random() % 12] = static_cast<std::byte>(random() % 64);
+            if (random() % 8 == 0)
+                bytes.resize(bytes.size() - random() % 16);
+            all.push_back(bytes);
+        }
+        ASSERT_NO_FATAL_FAILURE(
+            expect_burst_as_packets(all, Depth{}, ~WordMask{0} >> (64 - key_words))
+        ) << round;
+    }
 }
 
 TEST(Parse, a_burst_without_l3_is_parsed_as_its_packets_one_by_one) {
