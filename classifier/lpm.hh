@@ -77,13 +77,16 @@ public:
     // -- workers, and the writer
 
     /// Writes value[lane] = the value of the longest prefix of address[lane] in the table
-    /// root[lane], 0 where none is, for each lane in `live`; other lanes keep theirs. Pure; never
-    /// allocates, waits or fails. Cost: nodes_max() nodes at worst, each two cache lines.
-    void lookup(const LpmRoot* root, const Address* address, LaneMask live, std::uint64_t* value)
-        const noexcept;
+    /// root[lane], 0 where none is, for each lane in `live`; other lanes keep theirs. Returns the
+    /// lanes that have one. Pure; never allocates, waits or fails. Cost: nodes_max() nodes at
+    /// worst, each two cache lines.
+    LaneMask lookup(
+        const LpmRoot* root, const Address* address, LaneMask live, std::uint64_t* value
+    ) const noexcept;
     /// The same where all lanes have one table.
-    void lookup(const LpmRoot& root, const Address* address, LaneMask live, std::uint64_t* value)
-        const noexcept;
+    LaneMask lookup(
+        const LpmRoot& root, const Address* address, LaneMask live, std::uint64_t* value
+    ) const noexcept;
     std::uint64_t lookup(const LpmRoot& root, Address address) const noexcept {
         std::uint64_t value = 0;
         lookup(root, &address, 1, &value);
@@ -129,7 +132,7 @@ private:
     bool is_fresh(Handle at) const noexcept;
 
     template <class RootOf>
-    void look_up(RootOf root_of, const Address* address, LaneMask live, std::uint64_t* value)
+    LaneMask look_up(RootOf root_of, const Address* address, LaneMask live, std::uint64_t* value)
         const noexcept;
 
     std::size_t bytes_max_;

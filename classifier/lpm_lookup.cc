@@ -61,7 +61,7 @@ std::uint64_t longest_of(const Node& node, std::uint64_t prefixes) noexcept {
 // with a prefix of the address is remembered; its value is fetched only where the end has none.
 template <class Address>
 template <class RootOf>
-void Lpm<Address>::look_up(
+LaneMask Lpm<Address>::look_up(
     RootOf root_of, const Address* address, LaneMask live, std::uint64_t* value
 ) const noexcept {
     using Key = typename Family<Address>::Key;
@@ -74,11 +74,12 @@ void Lpm<Address>::look_up(
         return *reinterpret_cast<const Node*>(slot_at(at));
     };
     std::array<Key, burst_max> key;
-    std::array<Handle, burst_max> at{};
-    std::array<Handle, burst_max> best{}; // empty
+    std::array<Handle, burst_max> at;
+    std::array<Handle, burst_max> best;
     for_lanes(live, [&](std::size_t lane) {
         key[lane] = Key{address[lane]};
         at[lane] = root_of(lane).node[key[lane].first_bit()];
+        best[lane] = 0; // empty
         __builtin_prefetch(slot_at(at[lane]));
     });
     // What a node of either kind that has children says: `child_of` finds the chunk's.
@@ -122,36 +123,41 @@ void Lpm<Address>::look_up(
         value[lane] = select_any(leaf.differs(address[lane]), 0, leaf.value);
         without |= LaneMask{value[lane] == 0} << lane;
     });
+    LaneMask found = live;
     for_lanes(without, [&](std::size_t lane) {
         const Node& node = node_at(best[lane]);
         const std::uint64_t prefixes = node.internal & ancestors[key[lane].cut(node) & 63];
         value[lane] = select_any(prefixes, longest_of(node, prefixes), root_of(lane).default_value);
+        found ^= LaneMask{value[lane] == 0} << lane;
     });
+    return found;
 }
 
 template <class Address>
-void Lpm<Address>::lookup(
+LaneMask Lpm<Address>::lookup(
     const LpmRoot& root, const Address* address, LaneMask live, std::uint64_t* value
 ) const noexcept {
-    look_up([&](std::size_t) -> const LpmRoot& { return root; }, address, live, value);
+    return look_up([&](std::size_t) -> const LpmRoot& { return root; }, address, live, value);
 }
 
 template <class Address>
-void Lpm<Address>::lookup(
+LaneMask Lpm<Address>::lookup(
     const LpmRoot* root, const Address* address, LaneMask live, std::uint64_t* value
 ) const noexcept {
-    look_up([&](std::size_t lane) -> const LpmRoot& { return root[lane]; }, address, live, value);
+    return look_up(
+        [&](std::size_t lane) -> const LpmRoot& { return root[lane]; }, address, live, value
+    );
 }
 
-template void
+template LaneMask
 Lpm<std::uint32_t>::lookup(const LpmRoot&, const std::uint32_t*, LaneMask, std::uint64_t*)
     const noexcept;
-template void
+template LaneMask
 Lpm<std::uint32_t>::lookup(const LpmRoot*, const std::uint32_t*, LaneMask, std::uint64_t*)
     const noexcept;
-template void
+template LaneMask
 Lpm<U128>::lookup(const LpmRoot&, const U128*, LaneMask, std::uint64_t*) const noexcept;
-template void
+template LaneMask
 Lpm<U128>::lookup(const LpmRoot*, const U128*, LaneMask, std::uint64_t*) const noexcept;
 
 } // namespace weft

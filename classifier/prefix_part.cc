@@ -200,25 +200,23 @@ LaneMask PrefixPart::look_up(
     if (here == 0)
         return 0;
     std::array<std::uint64_t, burst_max> value;
+    LaneMask hit = 0;
     const std::size_t word = kind_.word;
     if (kind_.wide) {
         std::array<U128, burst_max> address;
         for_lanes(here, [&](std::size_t lane) {
             address[lane] = {keys[lane].word[word], keys[lane].word[word + 1]};
         });
-        tries_.wide.lookup(root, address.data(), here, value.data());
+        hit = tries_.wide.lookup(root, address.data(), here, value.data());
     } else {
         std::array<std::uint32_t, burst_max> address;
         for_lanes(here, [&](std::size_t lane) {
             address[lane] = static_cast<std::uint32_t>(keys[lane].word[word]);
         });
-        tries_.narrow.lookup(root, address.data(), here, value.data());
+        hit = tries_.narrow.lookup(root, address.data(), here, value.data());
     }
-    LaneMask hit = 0;
-    for_lanes(here, [&](std::size_t lane) {
-        const auto* payload = reinterpret_cast<const void*>(value[lane]);
-        found[lane] = payload != nullptr ? payload : found[lane];
-        hit |= LaneMask{payload != nullptr} << lane;
+    for_lanes(hit, [&](std::size_t lane) {
+        found[lane] = reinterpret_cast<const void*>(value[lane]);
     });
     return hit;
 }

@@ -12,9 +12,9 @@ const Program* program_of(const void* payload) noexcept {
 
 /// One part's turn: no rule in it ranks outside of [worst, best].
 struct Turn {
-    Rank best = 0;
-    Rank worst = 0;
-    const PrefixPart* prefixes = nullptr; // nullptr: the tuple space
+    Rank best;
+    Rank worst;
+    const PrefixPart* prefixes; // nullptr: the tuple space
 };
 
 struct Turns {
@@ -53,13 +53,20 @@ bool goes_first(const Program& a, const Program& b) noexcept {
 void find_rules(
     const Table& table, const FlowKey* keys, LaneMask live, Generation g, Found& found
 ) noexcept {
+    const std::optional<Rank> best_of_tuples = table.tuples->best_rank();
+    if (table.prefix_parts == 1 && !best_of_tuples) { // all rules are routes of one kind
+        const LaneMask hit = table.prefixes[0]->lookup(keys, live, g, found.payloads());
+        for (const std::size_t lane : Lanes{live & ~hit})
+            found.set(lane, nullptr);
+        return;
+    }
     Turns turns;
     for (std::uint32_t i = 0; i < table.prefix_parts; ++i) {
         const PrefixPart& part = *table.prefixes[i];
         turns.add({part.ranks.best(), part.ranks.worst(), &part});
     }
-    if (const auto best = table.tuples->best_rank())
-        turns.add({*best, 0, nullptr});
+    if (best_of_tuples)
+        turns.add({*best_of_tuples, 0, nullptr});
     for_lanes(live, [&](std::size_t lane) { found.set(lane, nullptr); });
     std::array<const void*, burst_max> payload;
     LaneMask open = live, hit = 0;
