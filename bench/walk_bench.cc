@@ -2,7 +2,9 @@
 // over the flows of a real OVN: cycles a packet and a lookup.
 //
 //   walk_bench l2 [MACS [BURSTS]]    packets to random destinations, one table, one output
-//   walk_bench l3 [PREFIXES [BURSTS]] packets to random routes, which rewrite both MACs and the TTL
+//   walk_bench l3 [PREFIXES [BURSTS [scattered]]]
+//                                    packets to random routes, the Internet's or each in a place of
+//                                    its own, which rewrite both MACs and the TTL
 //   walk_bench rules FILE [BURSTS]   ClassBench filters, four in five permitting, and 100,000
 //                                    packets drawn over them
 //   walk_bench ovn [BURSTS]          packets sought for long walks; ct() goes on as an established
@@ -176,11 +178,12 @@ std::string address(std::uint32_t number, std::uint32_t bits) {
     return text + std::to_string(bits);
 }
 
-void l3(std::size_t prefixes, std::size_t bursts) {
+void l3(std::size_t prefixes, std::size_t bursts, bool scattered) {
     Bench bench;
     const PortId in = bench.port("in", PortNumber{1});
     bench.port("out", PortNumber{2});
-    const auto routes = test::internet_routes4(prefixes, 1);
+    const auto routes =
+        scattered ? test::scattered_routes4(prefixes, 3) : test::internet_routes4(prefixes, 1);
     Random random{1};
     for (const auto& route : routes)
         bench.rule(
@@ -400,7 +403,11 @@ int main(int argc, char** argv) {
     if (what == "l2" || what.empty())
         weft::l2(number(2, 1'000), number(3, 20'000));
     if (what == "l3")
-        weft::l3(number(2, 1'000), number(3, 20'000));
+        weft::l3(
+            number(2, 1'000),
+            number(3, 20'000),
+            argc > 4 && std::string_view{argv[4]} == "scattered"
+        );
     if (what == "rules" && argc > 2)
         weft::rules(argv[2], number(3, 20'000));
     if (what == "ovn" || what.empty())
