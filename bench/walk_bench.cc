@@ -197,7 +197,8 @@ void l3(std::size_t prefixes, std::size_t bursts, bool scattered) {
         );
     bench.tables.commit();
     bench.plan();
-    for (std::size_t i = 0; i < 4'096; ++i) {
+    const std::size_t count = std::max<std::size_t>(4'096, prefixes / burst_max * burst_max);
+    for (std::size_t i = 0; i < count; ++i) { // as cold as their routes are many
         const auto& route = routes[oracle::below(random, routes.size())];
         const auto host = static_cast<std::uint32_t>(random()) & ~test::masked(~0u, route.length);
         const std::string to = address(route.prefix | host, 32);

@@ -53,6 +53,17 @@ std::uint64_t longest_of(const Node& node, std::uint64_t prefixes) noexcept {
     return node.results()[rank_of(node.internal, longest)];
 }
 
+struct OneRoot {
+    static constexpr bool is_one = true;
+    const LpmRoot& root;
+    const LpmRoot& operator()(std::size_t) const noexcept { return root; }
+};
+struct RootOfLane {
+    static constexpr bool is_one = false;
+    const LpmRoot* root;
+    const LpmRoot& operator()(std::size_t lane) const noexcept { return root[lane]; }
+};
+
 } // namespace
 
 // No branch depends on an address: what a node says is computed whether it holds or not and chosen
@@ -79,8 +90,9 @@ LaneMask Lpm<Address>::look_up(
     for_lanes(live, [&](std::size_t lane) {
         key[lane] = Key{address[lane]};
         at[lane] = root_of(lane).node[key[lane].first_bit()];
-        best[lane] = 0; // empty
-        __builtin_prefetch(slot_at(at[lane]));
+        best[lane] = 0;                // empty
+        if constexpr (!RootOf::is_one) // the nodes of one root are at hand
+            __builtin_prefetch(slot_at(at[lane]));
     });
     // What a node of either kind that has children says: `child_of` finds the chunk's.
     const auto go_down = [&](std::size_t lane, auto child_of) {
@@ -137,16 +149,14 @@ template <class Address>
 LaneMask Lpm<Address>::lookup(
     const LpmRoot& root, const Address* address, LaneMask live, std::uint64_t* value
 ) const noexcept {
-    return look_up([&](std::size_t) -> const LpmRoot& { return root; }, address, live, value);
+    return look_up(OneRoot{root}, address, live, value);
 }
 
 template <class Address>
 LaneMask Lpm<Address>::lookup(
     const LpmRoot* root, const Address* address, LaneMask live, std::uint64_t* value
 ) const noexcept {
-    return look_up(
-        [&](std::size_t lane) -> const LpmRoot& { return root[lane]; }, address, live, value
-    );
+    return look_up(RootOfLane{root}, address, live, value);
 }
 
 template LaneMask
