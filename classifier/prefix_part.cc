@@ -217,6 +217,7 @@ LaneMask PrefixPart::look_up(
     }
     for_lanes(hit, [&](std::size_t lane) {
         found[lane] = reinterpret_cast<const void*>(value[lane]);
+        __builtin_prefetch(found[lane]); // of many routes it lies far, and is what is read next
     });
     return hit;
 }
