@@ -10,7 +10,7 @@ namespace weft {
 namespace {
 
 constexpr std::size_t large_page = std::size_t{2} << 20;
-constexpr std::size_t chunk_lines_max = large_page / cache_line;
+constexpr std::size_t chunk_lines_min = 16, chunk_lines_max = large_page / cache_line;
 
 } // namespace
 
@@ -56,14 +56,18 @@ void* Arena::take(std::size_t bytes) {
     }
     if (FreePiece* piece = free_[lines]; piece != nullptr) {
         free_[lines] = piece->next;
+        __builtin_prefetch(piece->next, 1); // asked for next
         return piece;
     }
     if (left_lines_ < lines) {
         // What is left of the old chunk serves smaller pieces.
         if (left_lines_ != 0)
             give(at_, left_lines_ * cache_line);
-        const std::size_t fresh = std::max(next_chunk_lines_, lines);
-        next_chunk_lines_ = std::min(2 * fresh, chunk_lines_max);
+        // In proportion, so that little is left over; whole large pages as soon as that is little.
+        const std::size_t all = bytes_ / cache_line;
+        const std::size_t wanted =
+            all < 2 * chunk_lines_max ? std::max(all / 4, chunk_lines_min) : chunk_lines_max;
+        const std::size_t fresh = std::max(wanted, lines);
         chunks_.push_back(Chunk{take_lines(fresh), {fresh}});
         bytes_ += fresh * cache_line;
         at_ = static_cast<std::byte*>(chunks_.back().get());

@@ -40,7 +40,6 @@ private:
     };
 
     std::vector<Chunk> chunks_;
-    std::size_t next_chunk_lines_ = 16; // doubles: small tables stay small
     std::byte* at_ = nullptr;
     std::size_t left_lines_ = 0;
     std::array<FreePiece*, piece_lines_max + 1> free_{};
