@@ -11,11 +11,24 @@ namespace weft {
 
 namespace {
 
+/// A form with the writer's side of it on the line before, which readers never touch.
+struct alignas(cache_line) Used {
+    FormUse use;
+    // the form, from the next line on
+};
+static_assert(sizeof(Used) == cache_line);
+
+Used* used(const Form& form) noexcept {
+    const auto* const at = reinterpret_cast<const std::byte*>(&form) - sizeof(Used);
+    return const_cast<Used*>(reinterpret_cast<const Used*>(at));
+}
+
+/// Of both.
 std::size_t bytes_of(std::size_t words, std::size_t ranges) {
     const std::size_t rest = words > Form::words_inline ? words - Form::words_inline : 0;
     words = std::max<std::size_t>(words, 3);
     const std::size_t bytes = sizeof(std::uint64_t) * (2 + words) + sizeof(Range) * ranges + rest;
-    return (bytes + cache_line - 1) / cache_line * cache_line;
+    return sizeof(Used) + (bytes + cache_line - 1) / cache_line * cache_line;
 }
 
 std::uint64_t hash_of(
@@ -43,13 +56,14 @@ bool is_form_of(const Form& form, const Pattern& pattern) {
     return std::equal(form.ranges(), form.ranges() + form.range_count, pattern.range.begin());
 }
 
-Form* make(const Pattern& pattern) {
+Form* make(const Pattern& pattern, std::uint64_t hash) {
     const std::size_t words = pattern.mask.count;
     const std::size_t bytes = bytes_of(words, pattern.range_count);
     void* const memory = std::aligned_alloc(cache_line, bytes);
     if (memory == nullptr)
         std::abort();
-    auto* form = new (memory) Form;
+    (new (memory) Used)->use.hash = hash;
+    auto* form = new (static_cast<std::byte*>(memory) + sizeof(Used)) Form;
     form->count = pattern.mask.count;
     form->range_count = pattern.range_count;
     auto* bits = const_cast<std::uint64_t*>(form->bits());
@@ -68,37 +82,41 @@ Form* make(const Pattern& pattern) {
 } // namespace
 
 Forms::~Forms() {
-    for (const auto& [hash, used] : forms_)
-        std::free(used.form);
+    for (const auto& [hash, form] : forms_)
+        std::free(used(*form));
+}
+
+FormUse& Forms::use_of(const Form& form) noexcept {
+    return used(form)->use;
 }
 
 const Form& Forms::use(const Pattern& pattern, Rank rank) {
     const std::uint64_t hash = hash_of(
         {pattern.mask.word.data(), pattern.mask.count}, pattern.mask.bits.data(), pattern.ranges()
     );
-    for (auto [at, end] = forms_.equal_range(hash); at != end; ++at)
-        if (is_form_of(*at->second.form, pattern)) {
-            ++at->second.users;
-            at->second.best_rank = std::max(at->second.best_rank, rank);
-            return *at->second.form;
-        }
-    bytes_ += bytes_of(pattern.mask.count, pattern.range_count);
-    return *forms_.emplace(hash, Used{make(pattern), 1, rank})->second.form;
+    auto [at, end] = forms_.equal_range(hash);
+    while (at != end && !is_form_of(*at->second, pattern))
+        ++at;
+    if (at == end) {
+        bytes_ += bytes_of(pattern.mask.count, pattern.range_count);
+        at = forms_.emplace(hash, make(pattern, hash));
+    }
+    FormUse& use = use_of(*at->second);
+    ++use.users;
+    use.best_rank = std::max(use.best_rank, rank);
+    return *at->second;
 }
 
 void Forms::leave(const Form& form, Reclaimer& reclaimer) {
-    const Mask mask = form.mask();
-    const std::uint64_t hash = hash_of(
-        {mask.word.data(), mask.count}, mask.bits.data(), {form.ranges(), form.range_count}
-    );
-    auto [at, end] = forms_.equal_range(hash);
-    while (at != end && at->second.form != &form)
+    FormUse& use = use_of(form);
+    if (--use.users != 0)
+        return;
+    auto [at, end] = forms_.equal_range(use.hash);
+    while (at != end && at->second != &form)
         ++at;
     check(at != end);
-    if (--at->second.users != 0)
-        return;
     bytes_ -= bytes_of(form.count, form.range_count);
-    reclaimer.retire([dead = at->second.form] { std::free(dead); });
+    reclaimer.retire([dead = used(form)] { std::free(dead); });
     forms_.erase(at);
 }
 

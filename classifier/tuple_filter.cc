@@ -10,11 +10,30 @@ namespace weft {
 
 namespace {
 
-/// There is one writer, so this is no race; readers need an order only with what it publishes.
-void widen(std::atomic<TupleFilter::Set>& set, TupleFilter::Set more) noexcept {
-    const TupleFilter::Set has = set.load(std::memory_order_relaxed);
+using Set = TupleFilter::Set;
+
+/// There is one writer, so this is no race; readers need an order only with what it publishes. What
+/// has the tuples already is not written, so that it stays in the readers' caches.
+void widen(std::atomic<Set>& set, Set more) noexcept {
+    const Set has = set.load(std::memory_order_relaxed);
     if ((has & more) != more)
         set.store(has | more, std::memory_order_relaxed);
+}
+
+/// A power of two of neighbours, the first one at a multiple of it.
+void widen(std::atomic<Set>* first, std::size_t count, Set more) noexcept {
+#if defined(__AVX2__) && !defined(__SANITIZE_THREAD__)
+    if (count >= 8) {
+        const __m256i all = _mm256_set1_epi32(static_cast<int>(more));
+        auto* const end = reinterpret_cast<__m256i*>(first + count);
+        for (auto* eight = reinterpret_cast<__m256i*>(first); eight != end; ++eight)
+            if (const __m256i has = _mm256_load_si256(eight); _mm256_testc_si256(has, all) == 0)
+                _mm256_store_si256(eight, _mm256_or_si256(has, all));
+        return;
+    }
+#endif
+    for (std::size_t i = 0; i < count; ++i)
+        widen(first[i], more);
 }
 
 } // namespace
@@ -25,7 +44,8 @@ TupleFilter::TupleFilter(const FilterPlan& plan)
     check(plan.windows.size() <= windows_max);
     for (std::size_t w = 0; w < plan.windows.size(); ++w) {
         tables_[w].window = plan.windows[w];
-        tables_[w].sets = std::make_unique<std::atomic<Set>[]>(index_mask_ + 1);
+        const std::size_t lines = ((index_mask_ + 1) * sizeof(Set) + cache_line - 1) / cache_line;
+        tables_[w].sets = {new (take_lines(lines)) std::atomic<Set>[index_mask_ + 1], { lines }};
     }
 }
 
@@ -34,45 +54,42 @@ TupleFilter::Set TupleFilter::select(const FlowKey& key) const noexcept {
     for (std::size_t w = 0; w < plan_.windows.size(); ++w) {
         const Table& table = tables_[w];
         const std::uint64_t at = key.word[table.window.word] >> table.window.shift & index_mask_;
-        set &= table.sets[at].load(std::memory_order_relaxed) |
-               table.open.load(std::memory_order_relaxed);
+        set &= table.sets[at].load(std::memory_order_relaxed);
     }
     return set;
 }
 
 template <std::size_t windows>
-void TupleFilter::select_of(const FlowKey* keys, LaneMask live, Set* sets) const noexcept {
+void TupleFilter::select_of(const FlowKey* keys, LaneMask live, Set among, Set* sets)
+    const noexcept {
     std::array<const std::atomic<Set>*, windows> of;
-    std::array<Set, windows> open;
     std::array<Window, windows> look;
     for (std::size_t w = 0; w < windows; ++w) { // in registers
         of[w] = tables_[w].sets.get();
-        open[w] = tables_[w].open.load(std::memory_order_relaxed);
         look[w] = tables_[w].window;
     }
     const std::uint64_t all = index_mask_;
-    for (const std::size_t lane : Lanes{live}) {
-        Set set = ~Set{0};
+    for_lanes(live, [&](std::size_t lane) {
+        Set set = among;
         for (std::size_t w = 0; w < windows; ++w)
             set &= of[w][keys[lane].word[look[w].word] >> look[w].shift & all].load(
-                       std::memory_order_relaxed
-                   ) |
-                   open[w];
+                std::memory_order_relaxed
+            );
         sets[lane] = set;
-    }
+    });
 }
 
-void TupleFilter::select(const FlowKey* keys, LaneMask live, Set* sets) const noexcept {
+void TupleFilter::select(const FlowKey* keys, LaneMask live, Set among, Set* sets) const noexcept {
     static_assert(windows_max == 3);
     switch (plan_.windows.size()) {
     case 1:
-        return select_of<1>(keys, live, sets);
+        return select_of<1>(keys, live, among, sets);
     case 2:
-        return select_of<2>(keys, live, sets);
+        return select_of<2>(keys, live, among, sets);
     case 3:
-        return select_of<3>(keys, live, sets);
+        return select_of<3>(keys, live, among, sets);
     default:
-        return select_of<0>(keys, live, sets);
+        return select_of<0>(keys, live, among, sets);
     }
 }
 
@@ -101,18 +118,25 @@ void TupleFilter::add(std::uint8_t tuple, const Entry& entry) noexcept {
     const Form& form = *entry.form;
     for (std::size_t w = 0; w < plan_.windows.size(); ++w) {
         Table& table = tables_[w];
-        if ((table.open.load(std::memory_order_relaxed) & more) != 0)
+        if ((table.open & more) != 0)
             continue;
         std::uint64_t known = 0, value = 0;
         for (std::size_t i = 0; i < form.count; ++i)
             if (form.word_at(i) == table.window.word) {
-                known = form.bits()[i] >> table.window.shift;
-                value = entry.values()[i] >> table.window.shift;
+                known = form.bits()[i] >> table.window.shift & index_mask_;
+                value = entry.values()[i] >> table.window.shift & known;
             }
-        if (!spread(plan_.bits, spread_max, known, value, [&](std::uint64_t at) {
+        const std::uint64_t open = index_mask_ & ~known;
+        if (std::popcount(open) > spread_max) {
+            table.open |= more;
+            widen(&table.sets[0], index_mask_ + 1, more);
+        } else if ((open & (open + 1)) == 0) { // as a prefix leaves it
+            widen(&table.sets[value], open + 1, more);
+        } else {
+            spread(plan_.bits, spread_max, known, value, [&](std::uint64_t at) {
                 widen(table.sets[at], more);
-            }))
-            widen(table.open, more);
+            });
+        }
     }
 }
 

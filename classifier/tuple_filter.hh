@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/lanes.hh"
+#include "classifier/arena.hh"
 #include "classifier/entry.hh"
 
 #include <array>
@@ -48,9 +49,9 @@ public:
     explicit TupleFilter(const FilterPlan& plan);
 
     // -- readers
-    /// sets[lane] = the tuples in which keys[lane] may have entries, for each lane in `live`. Cost:
-    /// a line for each window.
-    void select(const FlowKey* keys, LaneMask live, Set* sets) const noexcept;
+    /// sets[lane] = those of the tuples `among` in which keys[lane] may have entries, for each lane
+    /// in `live`. Cost: a line for each window.
+    void select(const FlowKey* keys, LaneMask live, Set among, Set* sets) const noexcept;
     Set select(const FlowKey& key) const noexcept;
     /// The lanes whose sets have the tuple, all if it has no number; for others than the live ones
     /// of select() anything.
@@ -59,13 +60,14 @@ public:
     // -- the writer
     /// For one tuple more, or `none`.
     std::uint8_t number() noexcept { return numbers_ < tuples_max ? numbers_++ : none; }
-    /// Before the entry goes into the tuple. Cost: up to 2^spread_max sets a window.
+    /// Before the entry goes into the tuple. Cost: up to 2^spread_max sets a window, all of it once
+    /// for each tuple and window.
     void add(std::uint8_t tuple, const Entry& entry) noexcept;
     const FilterPlan& plan() const noexcept { return plan_; }
     std::size_t lines() const noexcept { return plan_.windows.size(); } // that one lookup reads
     std::uint64_t memory_bytes() const noexcept;
 
-    /// An entry that leaves more bits of a window open than this is taken to leave all open.
+    /// An entry that leaves more bits of a window open than this belongs to all sets of it.
     static constexpr int spread_max = 8;
     /// Calls visit(number) for each number of a window of `bits` bits that agrees with `value` in
     /// the bits of `known`; false, and no call, where more than `open_max` are open.
@@ -86,12 +88,12 @@ public:
 private:
     struct Table {
         Window window;
-        std::atomic<Set> open{0}; // tuples with an entry that leaves the window open
-        std::unique_ptr<std::atomic<Set>[]> sets;
+        Set open = 0; // the writer's: tuples in all sets, since an entry leaves the window open
+        std::unique_ptr<std::atomic<Set>[], LinesDeleter> sets;
     };
 
     template <std::size_t windows>
-    void select_of(const FlowKey* keys, LaneMask live, Set* sets) const noexcept;
+    void select_of(const FlowKey* keys, LaneMask live, Set among, Set* sets) const noexcept;
 
     FilterPlan plan_;
     std::uint64_t index_mask_;

@@ -189,7 +189,7 @@ TupleHash::~TupleHash() {
 /// The entry's form asks for every word of the mask, maybe for more.
 std::uint64_t TupleHash::hash_of(const Entry& entry) const noexcept {
     std::size_t at = 0;
-    return hash_(mask_.count, [&](std::size_t i) {
+    return hash_words(hash_, mask_.count, [&](std::size_t i) {
         while (entry.form->word_at(at) != mask_.word[i])
             ++at;
         return entry.values()[at] & mask_.bits[i];

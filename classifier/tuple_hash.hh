@@ -57,14 +57,16 @@ public:
     // -- readers
     /// Entries that one lookup step has to look at, with their lanes.
     struct Candidates {
-        static constexpr std::size_t size = 256;
+        /// All of one bucket for each lane and of one more.
+        static constexpr std::size_t of_buckets = (burst_max + 1) * slots_per_bucket;
+        static constexpr std::size_t size = 2 * of_buckets;
         std::array<const Entry*, size> entry;
         std::array<std::uint8_t, size> lane;
         std::size_t count = 0;
     };
     /// Adds the candidates of each lane in `live` that may rank at or above rank[lane], which the
-    /// caller verifies; calls `flush()` where the list is full. Hashes all lanes and prefetches,
-    /// then compares signatures and prefetches the entries.
+    /// caller verifies, to an empty list; calls `flush()`, which empties it, where it is full.
+    /// Hashes all lanes and prefetches, then compares signatures and prefetches the entries.
     template <class Flush>
     void collect(
         const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
@@ -115,6 +117,21 @@ private:
     struct Bucket;
     struct Array;
     friend struct Array;
+    friend class TupleProbes;
+
+    template <class Word>
+    static std::uint64_t hash_words(const KeyedHash& hash, std::size_t count, Word&& word) noexcept;
+    /// Adds the candidates of one chain of buckets and returns how many `into` has then.
+    template <class Flush>
+    static std::size_t note(
+        const Bucket* bucket,
+        std::uint64_t hash,
+        std::uint64_t band,
+        std::size_t lane,
+        Candidates& into,
+        std::size_t count,
+        Flush& flush
+    ) noexcept;
 
     std::uint64_t hash(const FlowKey& key) const noexcept;
     std::uint64_t hash_of(const Entry& entry) const noexcept;

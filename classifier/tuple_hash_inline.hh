@@ -176,8 +176,16 @@ struct TupleHash::Array {
     Worst cost(std::uint64_t hash) const noexcept; // of a key with that hash
 };
 
+/// A tuple of no word is hashed as if it had one of zeros, so that whoever hashes two words, of
+/// which some may be zeros, is right for none, one and two.
+template <class Word>
+inline std::uint64_t
+TupleHash::hash_words(const KeyedHash& hash, std::size_t count, Word&& word) noexcept {
+    return count != 0 ? hash(count, word) : hash(1, [](std::size_t) { return std::uint64_t{0}; });
+}
+
 inline std::uint64_t TupleHash::hash(const FlowKey& key) const noexcept {
-    return hash_(mask_.count, [&](std::size_t i) {
+    return hash_words(hash_, mask_.count, [&](std::size_t i) {
         return key.word[mask_.word[i]] & mask_.bits[i];
     });
 }
@@ -191,9 +199,48 @@ void TupleHash::hash_lanes(
     const std::size_t bucket_mask = array.bucket_mask;
     const Bucket* const buckets = array.buckets;
     for_lanes(live, [&](std::size_t lane) {
-        hashes[lane] = hash(mask.count(), [&](std::size_t i) { return mask.of(keys[lane], i); });
+        hashes[lane] =
+            hash_words(hash, mask.count(), [&](std::size_t i) { return mask.of(keys[lane], i); });
         __builtin_prefetch(&bucket_at(buckets, bucket_mask, hashes[lane]));
     });
+}
+
+/// Which buckets have a candidate nobody can predict: the first one is noted without a branch, most
+/// have no more.
+template <class Flush>
+inline std::size_t TupleHash::note(
+    const Bucket* bucket,
+    std::uint64_t hash,
+    std::uint64_t band,
+    std::size_t lane,
+    Candidates& into,
+    std::size_t count,
+    Flush& flush
+) noexcept {
+    for (;;) {
+        std::uint32_t at = bucket->candidates(hash, band);
+        const auto one = [&] {
+            const auto i = static_cast<unsigned>(std::countr_zero(at | 1u << slots_per_bucket));
+            const Entry* const entry =
+                tuple_slot::entry_of(bucket->line()[i].load(std::memory_order_acquire));
+            __builtin_prefetch(entry);
+            into.entry[count] = entry;
+            into.lane[count] = static_cast<std::uint8_t>(lane);
+            count += at != 0;
+            at &= at - 1;
+        };
+        one();
+        while (at != 0)
+            [[unlikely]] one();
+        bucket = bucket->overflow();
+        if (bucket == nullptr) [[likely]]
+            return count;
+        if (count > Candidates::size - Candidates::of_buckets) {
+            into.count = count;
+            flush();
+            count = into.count;
+        }
+    }
 }
 
 template <std::size_t words, class Flush>
@@ -203,37 +250,13 @@ void TupleHash::collect_of(
     const Array& array = *array_.load(std::memory_order_acquire);
     std::array<std::uint64_t, burst_max> hashes;
     hash_lanes<words>(keys, live, array, hashes.data());
-    // Which lanes have a candidate nobody can predict: the first of a bucket is noted without a
-    // branch, most buckets have no more.
     const Bands bands = array.bands;
     const std::size_t bucket_mask = array.bucket_mask;
     const Bucket* const buckets = array.buckets;
-    std::size_t count = into.count; // in a register, but for flush()
+    std::size_t count = 0; // in a register, but for flush()
     for (const std::size_t lane : Lanes{live}) {
-        const Bucket* bucket = &bucket_at(buckets, bucket_mask, hashes[lane]);
-        const std::uint64_t band = bands.of(rank[lane]);
-        do {
-            if (count + slots_per_bucket > Candidates::size) [[unlikely]] {
-                into.count = count;
-                flush();
-                count = into.count;
-            }
-            std::uint32_t at = bucket->candidates(hashes[lane], band);
-            const auto note = [&] {
-                const auto i = static_cast<unsigned>(std::countr_zero(at | 1u << slots_per_bucket));
-                const Entry* const entry =
-                    tuple_slot::entry_of(bucket->line()[i].load(std::memory_order_acquire));
-                __builtin_prefetch(entry);
-                into.entry[count] = entry;
-                into.lane[count] = static_cast<std::uint8_t>(lane);
-                count += at != 0;
-                at &= at - 1;
-            };
-            note();
-            while (at != 0)
-                [[unlikely]] note();
-            bucket = bucket->overflow();
-        } while (bucket != nullptr);
+        const Bucket& bucket = bucket_at(buckets, bucket_mask, hashes[lane]);
+        count = note(&bucket, hashes[lane], bands.of(rank[lane]), lane, into, count, flush);
     }
     into.count = count;
 }

@@ -66,24 +66,26 @@ void TupleSpace::adopt(const TuplePlan& plan) {
     bands_.lowest = plan.lowest_priority;
     const auto bits = std::bit_width(plan.highest_priority - plan.lowest_priority);
     bands_.shift = static_cast<std::uint8_t>(bits > 6 ? bits - 6 : 0);
-    const auto& masks = plan.masks;
-    begin_filter(plan.filter);
     for (const auto& tuple : tuples_) {
-        tuple->planned = std::find(masks.begin(), masks.end(), tuple->mask) != masks.end();
-        tuple->leaving = !tuple->planned;
-        if (next_filter_ != nullptr && tuple->planned)
-            tuple->next_number = next_filter_->number();
+        tuple->planned = false;
+        tuple->leaving = true;
         tuple->hash.set_bands(bands_);
     }
-    for (const Mask& mask : masks)
-        if (std::none_of(tuples_.begin(), tuples_.end(), [&](const auto& tuple) {
-                return tuple->mask == mask;
-            }))
-            add_tuple(mask, true);
+    for (std::size_t m = 0; m < plan.masks.size(); ++m) {
+        const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& tuple) {
+            return tuple->mask == plan.masks[m];
+        });
+        Tuple& tuple = at != tuples_.end() ? **at : add_tuple(plan.masks[m]);
+        tuple.planned = true;
+        tuple.leaving = false;
+        tuple.expected_rank = m < plan.best_ranks.size() ? plan.best_ranks[m] : 0;
+    }
+    begin_filter(plan.filter);
     // Those that leave get nothing new: they go behind.
     std::stable_partition(tuples_.begin(), tuples_.end(), [](const auto& tuple) {
         return tuple->planned;
     });
+    ++tuples_epoch_;
     planned_entries_ = plan.entries; // by now there may be many more: then another plan is due
     *phase_ = Phase::filling;
     move_tuple_ = 0;
@@ -91,12 +93,22 @@ void TupleSpace::adopt(const TuplePlan& plan) {
     move_buckets_ = 0;
 }
 
-/// The next filter, without any tuple as yet.
+/// The next filter, without any entry as yet. Its numbers follow the ranks, so that lookups take
+/// first what may win over the rest.
 void TupleSpace::begin_filter(const FilterPlan& plan) {
     next_filter_ = plan.windows.empty() ? nullptr : std::make_shared<TupleFilter>(plan);
     left_since_filter_ = 0;
-    for (const auto& tuple : tuples_)
+    std::vector<Tuple*> order;
+    for (const auto& tuple : tuples_) {
         tuple->next_number = TupleFilter::none;
+        if (next_filter_ != nullptr && !tuple->leaving)
+            order.push_back(tuple.get());
+    }
+    std::stable_sort(order.begin(), order.end(), [](const Tuple* a, const Tuple* b) {
+        return a->expected_rank > b->expected_rank;
+    });
+    for (Tuple* tuple : order)
+        tuple->next_number = next_filter_->number();
 }
 
 /// It knows of more entries that left than of those that are there.
@@ -109,10 +121,9 @@ std::size_t TupleSpace::fill_bucket(Tuple& tuple, std::size_t bucket) {
     move_entries_.clear();
     tuple.hash.entries_of(bucket, move_entries_);
     for (const Entry* entry : move_entries_) {
-        const Mask mask = entry->form->mask();
-        if (home(mask) == &tuple)
+        if (home(*entry->form) == &tuple)
             continue;
-        if (Tuple& to = target(*entry, mask); &to != &tuple && !to.hash.contains(*entry))
+        if (Tuple& to = target(*entry); &to != &tuple && !to.hash.contains(*entry))
             put(to, *entry);
     }
     return 1 + move_entries_.size();
@@ -120,6 +131,8 @@ std::size_t TupleSpace::fill_bucket(Tuple& tuple, std::size_t bucket) {
 
 /// Of the tuples that hold an entry the first keeps it.
 bool TupleSpace::is_in_better(const Entry& entry, const Tuple& than) const {
+    if (home(*entry.form) == &than)
+        return false;
     const Mask mask = entry.form->mask();
     for (const auto& tuple : tuples_) {
         if (tuple.get() == &than)
@@ -146,9 +159,9 @@ bool TupleSpace::move_some(std::size_t buckets) {
     if (*phase_ == Phase::waiting)
         return false;
     if (*phase_ == Phase::settled && is_filter_stale()) {
-        begin_filter(filter_->plan());
         for (const auto& tuple : tuples_)
-            tuple->next_number = next_filter_->number();
+            tuple->expected_rank = tuple->best_rank;
+        begin_filter(filter_->plan());
         *phase_ = Phase::sweeping;
         move_tuple_ = 0;
         move_bucket_ = 0;
@@ -206,6 +219,7 @@ void TupleSpace::end_phase() {
     std::stable_sort(tuples_.begin(), tuples_.end(), [](const auto& a, const auto& b) {
         return specificity(a->mask) > specificity(b->mask);
     });
+    ++tuples_epoch_;
     publish_parts();
     reclaimer_.retire([old_filter] {});
 }

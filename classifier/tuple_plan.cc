@@ -289,6 +289,13 @@ TuplePlan plan_tuples(const TupleSample& sample, std::uint64_t seed) {
             plan.masks = std::move(found.masks);
             plan.filter = std::move(found.filter);
         }
+    plan.best_ranks.resize(plan.masks.size());
+    for (const auto& form : sample.forms)
+        for (std::size_t m = 0; m < plan.masks.size(); ++m)
+            if (includes(form.mask, plan.masks[m])) {
+                plan.best_ranks[m] = std::max(plan.best_ranks[m], form.best_rank);
+                break;
+            }
     plan.lowest_priority = ~std::uint32_t{0};
     for (const auto& item : sample.items)
         plan.lowest_priority = std::min(plan.lowest_priority, priority_of(item.rank));

@@ -28,7 +28,8 @@ struct TupleSample {
 };
 
 struct TuplePlan {
-    std::vector<Mask> masks; // most specific first; the last one is empty
+    std::vector<Mask> masks;           // most specific first; the last one is empty
+    std::vector<Rank> best_ranks = {}; // of the entries that belong to each; none: they are alike
     FilterPlan filter;
     std::uint64_t entries = 0; // that the space had when the sample was drawn
     std::uint32_t lowest_priority = 0, highest_priority = 0; // of the sample

@@ -1,7 +1,6 @@
 #include "classifier/tuple_space.hh"
 
 #include "base/check.hh"
-#include "base/select.hh"
 
 #include <algorithm>
 #include <random>
@@ -46,7 +45,7 @@ Entry* TupleSpace::insert(const Pattern& pattern, Rank rank, Generation born, co
     else {
         if (is_linear_)
             become_hashed();
-        put(target(*entry, pattern.mask), *entry);
+        put(target(*entry), *entry);
     }
     return entry;
 }
@@ -62,17 +61,25 @@ void TupleSpace::list(Entry& entry) {
 /// Every entry of the list goes to a tuple; readers of the old list are not disturbed.
 void TupleSpace::become_hashed() {
     for (const Entry* entry : linear_)
-        put(target(*entry, entry->form->mask()), *entry);
+        put(target(*entry), *entry);
     linear_.clear();
     is_linear_ = false;
     publish_parts();
 }
 
-Tuple* TupleSpace::home(const Mask& mask) const noexcept {
-    for (const auto& tuple : tuples_)
-        if (includes(mask, tuple->mask))
-            return tuple.get();
-    return nullptr;
+/// The same for all entries of a form until tuples come, go or change places.
+Tuple* TupleSpace::home(const Form& form) const noexcept {
+    FormUse& use = Forms::use_of(form);
+    if (use.home_epoch == tuples_epoch_)
+        return static_cast<Tuple*>(use.home);
+    const Mask mask = form.mask();
+    const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& tuple) {
+        return includes(mask, tuple->mask);
+    });
+    Tuple* const found = at != tuples_.end() ? at->get() : nullptr;
+    use.home = found;
+    use.home_epoch = tuples_epoch_;
+    return found;
 }
 
 std::size_t TupleSpace::room() const noexcept {
@@ -82,9 +89,8 @@ std::size_t TupleSpace::room() const noexcept {
     return tuples_max - std::min(tuples_max, static_cast<std::size_t>(staying));
 }
 
-Tuple& TupleSpace::add_tuple(const Mask& mask, bool planned) {
+Tuple& TupleSpace::add_tuple(const Mask& mask) {
     auto tuple = std::make_unique<Tuple>(mask, hash_key_);
-    tuple->planned = planned;
     tuple->hash.set_bands(bands_);
     if (filter_ != nullptr)
         tuple->number = filter_->number();
@@ -93,6 +99,7 @@ Tuple& TupleSpace::add_tuple(const Mask& mask, bool planned) {
     const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& other) {
         return specificity(other->mask) < specificity(mask);
     });
+    ++tuples_epoch_;
     return **tuples_.insert(at, std::move(tuple));
 }
 
@@ -104,12 +111,13 @@ Mask TupleSpace::kind_of(const Mask& mask) const noexcept {
 
 /// Where an entry goes: its home, or, where that is crowded under its hash, the next tuple of the
 /// plan that is not, or a tuple of its own kind.
-Tuple& TupleSpace::target(const Entry& entry, const Mask& mask) {
-    Tuple* const found = home(mask);
-    if (found == nullptr)
-        return add_tuple(kind_of(mask), false);
-    if (found->hash.alike(entry) < crowd_max)
+Tuple& TupleSpace::target(const Entry& entry) {
+    Tuple* const found = home(*entry.form);
+    if (found != nullptr && found->hash.alike(entry) < crowd_max)
         return *found;
+    const Mask mask = entry.form->mask();
+    if (found == nullptr)
+        return add_tuple(kind_of(mask));
     for (const auto& tuple : tuples_)
         if (tuple->planned && includes(mask, tuple->mask) && tuple->hash.alike(entry) < crowd_max)
             return *tuple;
@@ -118,7 +126,7 @@ Tuple& TupleSpace::target(const Entry& entry, const Mask& mask) {
     const Mask own = refined(found->mask, mask);
     if (specificity(own) <= specificity(found->mask))
         return *found;
-    return add_tuple(own, false);
+    return add_tuple(own);
 }
 
 /// Before the entry is in: readers that take the short way know of no other form. The form's own
@@ -156,6 +164,8 @@ void TupleSpace::widen(Tuple& tuple, Rank rank) {
             if (parts.tuples[i].tuple == &tuple &&
                 (i == 0 || parts.tuples[i - 1].best_rank.load(std::memory_order_relaxed) >= rank)) {
                 parts.tuples[i].best_rank.store(rank, std::memory_order_relaxed);
+                if (parts.tuples[i].number != TupleFilter::none)
+                    parts.probes->widen(parts.tuples[i].number, rank);
                 return;
             }
     publish_parts();
@@ -164,28 +174,20 @@ void TupleSpace::widen(Tuple& tuple, Rank rank) {
 void TupleSpace::remove(Entry& entry) {
     --entries_;
     ++left_since_filter_;
-    bool found = std::erase(linear_, &entry) != 0;
-    if (found)
+    if (is_linear_) {
+        check(std::erase(linear_, &entry) != 0);
         publish_parts();
-    const Mask mask = entry.form->mask();
-    for (std::size_t i = 0; i < tuples_.size() && (!found || is_moving()); ++i) {
-        Tuple& tuple = *tuples_[i];
-        if (!includes(mask, tuple.mask) || !tuple.hash.remove(entry, reclaimer_))
-            continue;
-        found = true;
-        if (tuple.hash.entries() == 0 && !is_moving()) {
-            drop_if_empty(tuple);
-            break;
-        }
+    } else {
+        take_out(entry);
     }
-    check(found);
     forms_.leave(*entry.form, reclaimer_);
-    const std::size_t bytes = Entry::bytes(mask.count);
+    const std::size_t bytes = Entry::bytes(entry.form->count);
     reclaimer_.retire([arena = arena_, dead = &entry, bytes] { arena->give(dead, bytes); });
     if (entries_ == 0 && !is_moving() && !is_linear_) { // begin anew
         for (auto& tuple : tuples_)
             reclaimer_.retire([dead = std::shared_ptr<Tuple>{std::move(tuple)}] {});
         tuples_.clear();
+        ++tuples_epoch_;
         is_linear_ = true;
         planned_entries_ = 0;
         const auto old = std::exchange(filter_, nullptr);
@@ -194,7 +196,30 @@ void TupleSpace::remove(Entry& entry) {
     }
 }
 
-void TupleSpace::drop_if_empty(Tuple& tuple) {
+/// Mostly it is at home; while entries move it may be in two tuples.
+void TupleSpace::take_out(Entry& entry) {
+    Tuple* const first = home(*entry.form);
+    bool found = false;
+    const auto remove_from = [&](Tuple& tuple) {
+        if (!tuple.hash.remove(entry, reclaimer_))
+            return;
+        found = true;
+        if (tuple.hash.entries() == 0 && !is_moving())
+            drop(tuple);
+    };
+    if (first != nullptr)
+        remove_from(*first);
+    if (found && !is_moving())
+        return;
+    const Mask mask = entry.form->mask();
+    for (std::size_t i = 0; i < tuples_.size() && (!found || is_moving()); ++i)
+        if (Tuple& tuple = *tuples_[i]; &tuple != first && includes(mask, tuple.mask))
+            remove_from(tuple);
+    check(found);
+}
+
+/// It is empty.
+void TupleSpace::drop(Tuple& tuple) {
     const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& other) {
         return other.get() == &tuple;
     });
@@ -203,6 +228,7 @@ void TupleSpace::drop_if_empty(Tuple& tuple) {
     if (!tuple.planned) {
         reclaimer_.retire([dead = std::shared_ptr<Tuple>{std::move(*at)}] {});
         tuples_.erase(at);
+        ++tuples_epoch_;
     }
     publish_parts();
 }
@@ -223,141 +249,20 @@ void TupleSpace::publish_parts() {
     parts->tuple_count = order.size();
     parts->is_exact = order.size() == 1 && order[0]->is_exact && linear_.empty();
     parts->filter = filter_.get();
+    if (filter_ != nullptr)
+        parts->probes = std::make_unique<TupleProbes>();
     for (std::size_t i = 0; i < order.size(); ++i) {
-        parts->tuples[i].best_rank.store(order[i]->best_rank, std::memory_order_relaxed);
-        parts->tuples[i].tuple = order[i];
-        parts->tuples[i].number = order[i]->number;
+        const Tuple& tuple = *order[i];
+        parts->tuples[i].best_rank.store(tuple.best_rank, std::memory_order_relaxed);
+        parts->tuples[i].tuple = &tuple;
+        parts->tuples[i].number = tuple.number;
+        if (tuple.number != TupleFilter::none)
+            parts->probes->put(tuple.number, tuple.mask, tuple.hash, tuple.best_rank);
+        else
+            parts->has_others = true;
     }
     const Parts* old = parts_.exchange(parts.release(), std::memory_order_acq_rel);
     reclaimer_.retire([old] { delete old; });
-}
-
-// -- readers
-
-struct TupleSpace::Lanewise {
-    const FlowKey* keys;
-    Generation generation;
-    Before before;
-    const Entry** best;
-    std::array<Rank, burst_max> rank{}; // of best
-    TupleHash::Candidates candidates;
-
-    Lanewise(const FlowKey* of, Generation g, Before first, const Entry** into) noexcept
-        : keys{of},
-          generation{g},
-          before{first},
-          best{into} {}
-
-    /// Whether a candidate wins nobody can predict, so the common case has no branch for it.
-    void settle() noexcept {
-        const std::size_t count = std::exchange(candidates.count, 0);
-        const FlowKey* const of = keys;
-        const Generation g = generation;
-        for (std::size_t i = 0; i < count; ++i) {
-            const Entry* const entry = candidates.entry[i];
-            if (entry == nullptr) [[unlikely]] // an empty slot with a signature of zeros
-                continue;
-            const std::size_t lane = candidates.lane[i];
-            const Entry* const was = best[lane];
-            const Rank so_far = rank[lane];
-            const bool may_win = (entry->differs(of[lane]) == 0) & (entry->rank >= so_far) &
-                                 (entry->born <= g) &
-                                 (g < entry->died.load(std::memory_order_relaxed));
-            const bool rare =
-                (!entry->form->is_plain()) | ((entry->rank == so_far) & (was != nullptr));
-            if (rare & may_win) [[unlikely]] {
-                if (!entry->rest_matches(of[lane]) || !goes_before_best(*entry, lane))
-                    continue;
-            }
-            best[lane] = select(may_win, entry, was);
-            rank[lane] = select(may_win, entry->rank, so_far);
-        }
-    }
-    bool goes_before_best(const Entry& entry, std::size_t lane) const noexcept {
-        return best[lane] == nullptr || entry.rank > rank[lane] || before(entry, *best[lane]);
-    }
-};
-
-/// The lanes whose rank is greater than the bound; a lane without an entry has rank 0.
-LaneMask above(const Rank* rank, Rank bound) noexcept {
-    LaneMask lanes = 0;
-    for (std::size_t lane = 0; lane < burst_max; ++lane)
-        lanes |= LaneMask{rank[lane] > bound} << lane;
-    return lanes;
-}
-
-void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const Entry** best)
-    const noexcept {
-    const Parts& parts = *parts_.load(std::memory_order_acquire);
-    if (parts.tuple_count == 0)
-        return parts.linear.lookup(keys, live, g, best);
-    if (parts.is_exact)
-        return parts.tuples[0].tuple->hash.find_exact(keys, live, g, best, [&](std::size_t lane) {
-            return choose(*parts.tuples[0].tuple, keys[lane], g);
-        });
-    for (const std::size_t lane : Lanes{live})
-        best[lane] = nullptr;
-    Lanewise lanes{keys, g, before_, best};
-    LaneMask open = live;
-    std::array<TupleFilter::Set, burst_max> sets; // of the lanes that live
-    if (parts.filter != nullptr)
-        parts.filter->select(keys, live, sets.data());
-    for (const Slot& slot : parts.slots()) {
-        const Rank bound = slot.best_rank.load(std::memory_order_relaxed);
-        open &= ~above(lanes.rank.data(), bound); // nothing from here on can win there
-        if (open == 0)
-            return;
-        LaneMask asks = open;
-        if (parts.filter != nullptr) {
-            asks &= TupleFilter::lanes_with(slot.number, sets.data());
-            if (asks == 0)
-                continue;
-        }
-        slot.tuple->hash.collect(keys, asks, lanes.rank.data(), lanes.candidates, [&] {
-            lanes.settle();
-        });
-        lanes.settle();
-    }
-}
-
-namespace {
-
-const void* payload_of(const Entry* entry) noexcept {
-    return entry == nullptr ? nullptr : entry->payload;
-}
-
-} // namespace
-
-void TupleSpace::lookup_payloads(
-    const FlowKey* keys, LaneMask live, Generation g, const void** payload
-) const noexcept {
-    const Parts& parts = *parts_.load(std::memory_order_acquire);
-    if (parts.is_exact)
-        return parts.tuples[0]
-            .tuple->hash.find_exact(keys, live, g, payload, [&](std::size_t lane) {
-                return payload_of(choose(*parts.tuples[0].tuple, keys[lane], g));
-            });
-    std::array<const Entry*, burst_max> best;
-    lookup(keys, live, g, best.data());
-    for_lanes(live, [&](std::size_t lane) { payload[lane] = payload_of(best[lane]); });
-}
-
-/// Of the candidates of one key the best: versions of one row, priorities of one match.
-const Entry*
-TupleSpace::choose(const Tuple& tuple, const FlowKey& key, Generation g) const noexcept {
-    const Entry* best = nullptr;
-    tuple.hash.for_each_candidate(key, [&](const Entry& entry) {
-        if (entry.visible(g) && entry.matches(key) && (best == nullptr || goes_first(entry, *best)))
-            best = &entry;
-        return true;
-    });
-    return best;
-}
-
-const Entry* TupleSpace::find(const FlowKey& key, Generation g) const noexcept {
-    const Entry* best = nullptr;
-    lookup(&key, 1, g, &best);
-    return best;
 }
 
 // -- seeing inside
@@ -399,41 +304,6 @@ TupleSpace::Bound TupleSpace::bound_of(TupleHash::Worst (*worst_of)(const TupleH
     return bound;
 }
 
-TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexcept {
-    const Parts& parts = *parts_.load(std::memory_order_acquire);
-    Bound cost{
-        .probes = 0, .lines = parts.tuple_count == 0 ? parts.linear.lines() : 0, .entries = 0};
-    const Entry* best = nullptr;
-    for (const std::size_t i : Lanes{parts.linear.candidates(key)}) {
-        const Entry* const entry = parts.linear.entries()[i];
-        ++cost.lines;
-        ++cost.entries;
-        if (entry->visible(g) && entry->matches(key)) {
-            best = entry;
-            break;
-        }
-    }
-    TupleFilter::Set tuples = ~TupleFilter::Set{0};
-    if (parts.filter != nullptr) {
-        tuples = parts.filter->select(key);
-        cost.lines += parts.filter->lines();
-    }
-    for (const Slot& slot : parts.slots()) {
-        if (slot.number != TupleFilter::none && (tuples >> slot.number & 1) == 0)
-            continue;
-        if (best != nullptr && best->rank > slot.best_rank.load(std::memory_order_relaxed))
-            break;
-        const TupleHash::Worst here = slot.tuple->hash.cost(key);
-        ++cost.probes;
-        cost.lines += here.lines + here.candidates;
-        cost.entries += here.candidates;
-        const Entry* const found = choose(*slot.tuple, key, g);
-        if (found != nullptr && (best == nullptr || goes_first(*found, *best)))
-            best = found;
-    }
-    return cost;
-}
-
 std::uint64_t TupleSpace::walked() const noexcept {
     std::uint64_t buckets = 0;
     for (const auto& tuple : tuples_)
@@ -447,6 +317,8 @@ std::uint64_t TupleSpace::memory_bytes() const noexcept {
                           sizeof parts + parts.linear.memory_bytes();
     for (const auto& tuple : tuples_)
         bytes += sizeof(Tuple) + tuple->hash.memory_bytes();
+    if (parts.probes != nullptr)
+        bytes += sizeof *parts.probes;
     for (const auto& filter : {filter_, next_filter_})
         bytes += filter != nullptr ? filter->memory_bytes() : 0;
     return bytes;

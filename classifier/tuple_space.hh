@@ -14,6 +14,7 @@
 #include "classifier/tuple_filter.hh"
 #include "classifier/tuple_hash.hh"
 #include "classifier/tuple_plan.hh"
+#include "classifier/tuple_probes.hh"
 
 #include <array>
 #include <atomic>
@@ -31,7 +32,8 @@ struct Tuple {
     TupleHash hash;
     /// No entry in here ranks higher. Widens at once, narrows only when an empty tuple leaves.
     Rank best_rank = 0;
-    bool is_exact = false; // all entries that were ever in here ask for the mask and no more
+    Rank expected_rank = 0; // the best that it will have when it is filled
+    bool is_exact = false;  // all entries that were ever in here ask for the mask and no more
     bool planned = false;
     bool leaving = false;                         // its entries move elsewhere
     bool listed = false;                          // readers probe it
@@ -154,20 +156,23 @@ private:
         std::size_t tuple_count = 0;
         bool is_exact = false; // there is one tuple, and its entries' form is its mask
         const TupleFilter* filter = nullptr; // or there is none
+        std::unique_ptr<TupleProbes> probes; // of the tuples with a number in it
+        bool has_others = false;             // tuples without one
         std::span<const Slot> slots() const noexcept { return {tuples.get(), tuple_count}; }
     };
     enum class Phase : std::uint8_t { settled, filling, waiting, sweeping };
     struct Lanewise; // what a lookup knows of each lane
 
-    Tuple* home(const Mask& mask) const noexcept;
+    Tuple* home(const Form& form) const noexcept;
     std::size_t room() const noexcept; // for so many tuples more
     Mask kind_of(const Mask& mask) const noexcept;
-    Tuple& add_tuple(const Mask& mask, bool planned);
-    Tuple& target(const Entry& entry, const Mask& mask);
+    Tuple& add_tuple(const Mask& mask);
+    Tuple& target(const Entry& entry);
     bool is_in_better(const Entry& entry, const Tuple& than) const;
     void put(Tuple& tuple, const Entry& entry);
     void note_form(Tuple& tuple, const Form& form);
-    void drop_if_empty(Tuple& tuple);
+    void take_out(Entry& entry);
+    void drop(Tuple& tuple);
     void begin_filter(const FilterPlan& plan);
     bool is_filter_stale() const noexcept;
     void list(Entry& entry);
@@ -188,6 +193,7 @@ private:
     Forms forms_;
     std::shared_ptr<Arena> arena_; // entries that wait for their grace period hold it, too
     std::vector<std::unique_ptr<Tuple>> tuples_; // most specific first
+    std::uint64_t tuples_epoch_ = 1;             // counts their changes
     std::vector<const Entry*> linear_;
     bool is_linear_ = true;
     std::shared_ptr<TupleFilter> filter_, next_filter_; // or null

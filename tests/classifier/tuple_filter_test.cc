@@ -69,7 +69,10 @@ TEST(TupleFilter, a_key_is_never_kept_from_a_tuple_with_an_entry_that_it_matches
             }
         }
         std::array<TupleFilter::Set, burst_max> sets{};
-        filter.select(keys.data(), ~LaneMask{0}, sets.data());
+        filter.select(keys.data(), ~LaneMask{0}, 0x0fff'fff0, sets.data());
+        for (std::size_t lane = 0; lane < burst_max; ++lane)
+            EXPECT_EQ(sets[lane], filter.select(keys[lane]) & 0x0fff'fff0) << "among some";
+        filter.select(keys.data(), ~LaneMask{0}, ~TupleFilter::Set{0}, sets.data());
         for (std::size_t lane = 0; lane < burst_max; ++lane) {
             EXPECT_EQ(sets[lane], filter.select(keys[lane]));
             EXPECT_NE(TupleFilter::lanes_with(tuple[lane], sets.data()) & lane_bit(lane), 0u)
@@ -162,6 +165,81 @@ TEST(TupleFilter, keys_ask_the_tuples_that_can_match_them_while_rules_come_in_an
     EXPECT_EQ(table.probes(0x0d00'0000), 0u);
     table.insert(0xff00'0000, 0x0a00'0000); // in the tuple of the empty mask
     EXPECT_EQ(table.probes(0x0a00'0001), 2u);
+}
+
+/// Sixteen tuples, a few rules in each: lookups take each lane its own way. Rule i asks for the bits of
+/// the i + 1 lowest words' beginnings and wins over those before it.
+struct ManyTuples {
+    static constexpr std::size_t count = 16;
+    ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 0x5eed, any_order};
+    TuplePlan plan{.masks = {}, .best_ranks = {}, .filter = {.windows = {{3, 0}}, .bits = 8}};
+
+    static Pattern rule(std::size_t i) {
+        Pattern pattern;
+        for (std::uint8_t word = 3; word <= 3 + i; ++word)
+            pattern.add(word, 0xff, 7);
+        return pattern;
+    }
+    static Rank rank(std::size_t i) { return make_rank(static_cast<std::uint32_t>(10 + i), 8); }
+    static FlowKey key(std::size_t words) {
+        FlowKey key{};
+        std::fill_n(key.word.begin() + 3, words, 7);
+        return key;
+    }
+    ManyTuples() {
+        for (std::size_t i = count; i-- != 0;) {
+            plan.masks.push_back(rule(i).mask);
+            plan.best_ranks.push_back(rank(i));
+        }
+        plan.masks.emplace_back();
+        plan.best_ranks.push_back(0);
+        for (int more = 0; more < 4; ++more) // no handful
+            for (std::size_t i = 0; i < count; ++i)
+                space.insert(rule(i), rank(i), 1, this);
+        space.adopt(plan);
+        settle();
+    }
+    void settle() {
+        while (space.move_some(64) || space.is_moving())
+            reclaimer.run();
+        reclaimer.run_all();
+    }
+};
+
+TEST(TupleFilter, lanes_that_go_different_ways_through_many_tuples_each_find_their_best) {
+    ManyTuples table;
+    ASSERT_GT(table.space.tuples(), 12u) << "with fewer, tuples are taken one after the other";
+    std::array<FlowKey, burst_max> keys{};
+    std::array<const Entry*, burst_max> best{};
+    for (std::size_t lane = 0; lane < burst_max; ++lane)
+        keys[lane] = ManyTuples::key(lane % (ManyTuples::count + 1));
+    for (const LaneMask live : {~LaneMask{0}, LaneMask{0x8421'8421}, LaneMask{1}, LaneMask{0}}) {
+        best.fill(nullptr);
+        table.space.lookup(keys.data(), live, 1, best.data());
+        for (std::size_t lane = 0; lane < burst_max; ++lane) {
+            const std::size_t words = lane % (ManyTuples::count + 1);
+            if ((live >> lane & 1) == 0 || words == 0)
+                EXPECT_EQ(best[lane], nullptr) << lane;
+            else if (best[lane] == nullptr)
+                ADD_FAILURE() << lane;
+            else
+                EXPECT_EQ(best[lane]->rank, ManyTuples::rank(words - 1)) << lane;
+        }
+    }
+    EXPECT_EQ(table.space.cost(ManyTuples::key(ManyTuples::count), 1).probes, 1u)
+        << "nothing behind the first tuple can win";
+}
+
+TEST(TupleFilter, a_rule_that_outranks_all_is_found_in_the_tuple_that_is_probed_last) {
+    ManyTuples table;
+    const FlowKey key = ManyTuples::key(ManyTuples::count);
+    table.space.insert(ManyTuples::rule(0), make_rank(1'000, 8), 1, &table);
+    EXPECT_EQ(table.space.find(key, 1)->rank, make_rank(1'000, 8));
+    table.space.insert(Pattern{}, make_rank(2'000, 0), 1, &table);
+    EXPECT_EQ(table.space.find(key, 1)->rank, make_rank(2'000, 0));
+    EXPECT_EQ(table.space.find(FlowKey{}, 1)->rank, make_rank(2'000, 0));
+    EXPECT_LE(table.space.cost(key, 1).probes, table.space.bound().probes);
 }
 
 TEST(TupleFilter, what_left_is_forgotten_when_more_left_than_is_there) {

@@ -32,6 +32,23 @@ Mask mask_of(std::uint64_t bits) {
     mask.add(1, bits);
     return mask;
 }
+/// Rules that no key matches, of so many masks that lookups take each lane its own way.
+constexpr std::uint64_t other_masks = 16;
+Pattern other_rule(std::uint64_t i) {
+    Pattern pattern;
+    const std::uint64_t mask = std::uint64_t{0xf} << 3 * (i % other_masks);
+    pattern.add(2, mask, mask);
+    return pattern;
+}
+TuplePlan plan(Generation g) {
+    TuplePlan made{
+        .masks = {mask_of(g % 20 == 0 ? 0xf : 0xff)},
+        .filter = {.windows = {{1, static_cast<std::uint8_t>(g % 4)}}, .bits = 4}};
+    for (std::uint64_t i = 0; i < other_masks; ++i)
+        made.masks.push_back(other_rule(i).mask);
+    made.masks.emplace_back();
+    return made;
+}
 bool any_order(const Entry&, const Entry&) {
     return false;
 }
@@ -78,8 +95,12 @@ TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_wo
                 dead.push_back(std::exchange(alive[k], nullptr));
             }
         }
+        // Ranks rise, so that bounds widen under the readers' eyes.
+        space.insert(other_rule(g), make_rank(static_cast<std::uint32_t>(g), 4), g, &space);
         readers.published.store(g);
     };
+    for (std::uint64_t i = 0; i < other_masks; ++i)
+        space.insert(other_rule(i), make_rank(1, 4), 1, &space);
     commit(1);
     std::vector<std::thread> threads;
     for (std::size_t reader = 0; reader < Readers::count; ++reader)
@@ -90,10 +111,7 @@ TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_wo
         for (Entry* entry : std::exchange(dead, {}))
             space.remove(*entry);
         if (g % 10 == 0 && !space.is_moving()) // other tuples now and then, back and forth
-            space.adopt(
-                {.masks = {mask_of(g % 20 == 0 ? 0xf : 0xff), Mask{}},
-                 .filter = {.windows = {{1, static_cast<std::uint8_t>(g % 4)}}, .bits = 4}}
-            );
+            space.adopt(plan(g));
         space.move_some(8);
         readers.wait_for_grace(); // nobody stands on what was taken out
         reclaimer.run();

@@ -1,0 +1,211 @@
+// The reading half of TupleSpace.
+#include "base/select.hh"
+#include "classifier/tuple_space.hh"
+
+#include <utility>
+
+namespace weft {
+
+struct TupleSpace::Lanewise {
+    const FlowKey* keys;
+    Generation generation;
+    Before before;
+    const Entry** best;
+    std::array<Rank, burst_max> rank{}; // of best
+    TupleHash::Candidates candidates;
+
+    Lanewise(const FlowKey* of, Generation g, Before first, const Entry** into) noexcept
+        : keys{of},
+          generation{g},
+          before{first},
+          best{into} {}
+
+    void settle() noexcept;
+    bool goes_before_best(const Entry& entry, std::size_t lane) const noexcept {
+        return best[lane] == nullptr || entry.rank > rank[lane] || before(entry, *best[lane]);
+    }
+};
+
+/// Which candidates match and which of them win nobody can predict, so the common cases have no
+/// branch for it: those that match stay in the list, then the winners are noted.
+void TupleSpace::Lanewise::settle() noexcept {
+    const std::size_t count = std::exchange(candidates.count, 0);
+    const FlowKey* const of = keys;
+    const Generation g = generation;
+    std::size_t matching = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const Entry* const entry = candidates.entry[i];
+        if (entry == nullptr) [[unlikely]] // an empty slot with a signature of zeros
+            continue;
+        const std::uint8_t lane = candidates.lane[i];
+        const bool matches = (entry->differs(of[lane]) == 0) & (entry->born <= g) &
+                             (g < entry->died.load(std::memory_order_relaxed));
+        candidates.entry[matching] = entry;
+        candidates.lane[matching] = lane;
+        matching += matches;
+    }
+    for (std::size_t i = 0; i < matching; ++i) {
+        const Entry* const entry = candidates.entry[i];
+        const std::size_t lane = candidates.lane[i];
+        const Entry* const was = best[lane];
+        const Rank so_far = rank[lane];
+        const bool may_win = entry->rank >= so_far;
+        const bool rare = (!entry->form->is_plain()) | ((entry->rank == so_far) & (was != nullptr));
+        if (rare & may_win) [[unlikely]] {
+            if (!entry->rest_matches(of[lane]) || !goes_before_best(*entry, lane))
+                continue;
+        }
+        best[lane] = select(may_win, entry, was);
+        rank[lane] = select(may_win, entry->rank, so_far);
+    }
+}
+
+namespace {
+
+/// With so few tuples many lanes of a burst ask each of them, and what they have in common is
+/// loaded once; with more, each lane goes its own way.
+constexpr std::size_t by_tuple_max = 12;
+
+/// The lanes whose rank is greater than the bound; a lane without an entry has rank 0.
+LaneMask above(const Rank* rank, Rank bound) noexcept {
+    LaneMask lanes = 0;
+    for (std::size_t lane = 0; lane < burst_max; ++lane)
+        lanes |= LaneMask{rank[lane] > bound} << lane;
+    return lanes;
+}
+
+} // namespace
+
+void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const Entry** best)
+    const noexcept {
+    const Parts& parts = *parts_.load(std::memory_order_acquire);
+    if (parts.tuple_count == 0)
+        return parts.linear.lookup(keys, live, g, best);
+    if (parts.is_exact)
+        return parts.tuples[0].tuple->hash.find_exact(keys, live, g, best, [&](std::size_t lane) {
+            return choose(*parts.tuples[0].tuple, keys[lane], g);
+        });
+    for (const std::size_t lane : Lanes{live})
+        best[lane] = nullptr;
+    Lanewise lanes{keys, g, before_, best};
+    const auto flush = [&] { lanes.settle(); };
+    TupleProbes::Walk walk; // of all lanes at once, or its sets alone
+    if (parts.filter != nullptr)
+        parts.filter->select(keys, live, parts.probes->all(), walk.sets.data());
+    const bool by_lane = parts.filter != nullptr && parts.tuple_count > by_tuple_max;
+    if (by_lane) {
+        for (const std::size_t lane : Lanes{live})
+            walk.lane[walk.count++] = static_cast<std::uint8_t>(lane);
+        const KeyedHash hash{hash_key_};
+        do {
+            parts.probes->step(walk, keys, lanes.rank.data(), hash, lanes.candidates, flush);
+            lanes.settle();
+        } while (walk.count != 0);
+        if (!parts.has_others)
+            return;
+    }
+    LaneMask open = live;
+    for (const Slot& slot : parts.slots()) {
+        if (by_lane && slot.number != TupleFilter::none)
+            continue;
+        // Nothing from here on can win there.
+        open &= ~above(lanes.rank.data(), slot.best_rank.load(std::memory_order_relaxed));
+        if (open == 0)
+            return;
+        LaneMask asks = open;
+        if (parts.filter != nullptr) {
+            asks &= TupleFilter::lanes_with(slot.number, walk.sets.data());
+            if (asks == 0)
+                continue;
+        }
+        slot.tuple->hash.collect(keys, asks, lanes.rank.data(), lanes.candidates, flush);
+        lanes.settle();
+    }
+}
+
+namespace {
+
+const void* payload_of(const Entry* entry) noexcept {
+    return entry == nullptr ? nullptr : entry->payload;
+}
+
+} // namespace
+
+void TupleSpace::lookup_payloads(
+    const FlowKey* keys, LaneMask live, Generation g, const void** payload
+) const noexcept {
+    const Parts& parts = *parts_.load(std::memory_order_acquire);
+    if (parts.is_exact)
+        return parts.tuples[0]
+            .tuple->hash.find_exact(keys, live, g, payload, [&](std::size_t lane) {
+                return payload_of(choose(*parts.tuples[0].tuple, keys[lane], g));
+            });
+    std::array<const Entry*, burst_max> best;
+    lookup(keys, live, g, best.data());
+    for_lanes(live, [&](std::size_t lane) { payload[lane] = payload_of(best[lane]); });
+}
+
+/// Of the candidates of one key the best: versions of one row, priorities of one match.
+const Entry*
+TupleSpace::choose(const Tuple& tuple, const FlowKey& key, Generation g) const noexcept {
+    const Entry* best = nullptr;
+    tuple.hash.for_each_candidate(key, [&](const Entry& entry) {
+        if (entry.visible(g) && entry.matches(key) && (best == nullptr || goes_first(entry, *best)))
+            best = &entry;
+        return true;
+    });
+    return best;
+}
+
+const Entry* TupleSpace::find(const FlowKey& key, Generation g) const noexcept {
+    const Entry* best = nullptr;
+    lookup(&key, 1, g, &best);
+    return best;
+}
+
+TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexcept {
+    const Parts& parts = *parts_.load(std::memory_order_acquire);
+    Bound cost{
+        .probes = 0, .lines = parts.tuple_count == 0 ? parts.linear.lines() : 0, .entries = 0};
+    const Entry* best = nullptr;
+    for (const std::size_t i : Lanes{parts.linear.candidates(key)}) {
+        const Entry* const entry = parts.linear.entries()[i];
+        ++cost.lines;
+        ++cost.entries;
+        if (entry->visible(g) && entry->matches(key)) {
+            best = entry;
+            break;
+        }
+    }
+    const auto is_closed = [&](Rank bound) { return best != nullptr && best->rank > bound; };
+    const auto probe = [&](const TupleHash& hash) {
+        const TupleHash::Worst here = hash.cost(key);
+        ++cost.probes;
+        cost.lines += here.lines + here.candidates;
+        cost.entries += here.candidates;
+        hash.for_each_candidate(key, [&](const Entry& entry) {
+            if (entry.visible(g) && entry.matches(key) &&
+                (best == nullptr || goes_first(entry, *best)))
+                best = &entry;
+            return true;
+        });
+    };
+    if (parts.filter != nullptr) {
+        cost.lines += parts.filter->lines();
+        for (const std::size_t number : Lanes{parts.filter->select(key) & parts.probes->all()}) {
+            if (is_closed(parts.probes->bound(number)))
+                break;
+            probe(parts.probes->hash(number));
+        }
+    }
+    for (const Slot& slot : parts.slots()) {
+        if (parts.filter != nullptr && slot.number != TupleFilter::none)
+            continue;
+        if (is_closed(slot.best_rank.load(std::memory_order_relaxed)))
+            break;
+        probe(slot.tuple->hash);
+    }
+    return cost;
+}
+
+} // namespace weft
