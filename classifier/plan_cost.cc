@@ -12,9 +12,9 @@ namespace {
 // What a step of a lookup costs, in cycles, measured (classifier_bench): a hash and a bucket, and
 // an entry that has to be verified.
 constexpr double probe_cost = 25;
-constexpr double verify_cost = 35;
+constexpr double verify_cost = 18;
 /// A tuple costs each burst something of its own, however few of its keys look there.
-constexpr double tuple_cost = 2;
+constexpr double tuple_cost = 1;
 /// To look into one window of the filter.
 constexpr double window_cost = 3;
 /// Of the other entries under a key's hash, how many are in no lower band than what was found.

@@ -57,7 +57,7 @@ std::uint64_t cut(std::uint64_t mask, const Segment& segment, unsigned kept) noe
 
 constexpr std::size_t steps_max = 24;
 constexpr std::size_t tries_a_step = 40;
-constexpr std::uint64_t searches = 3;
+constexpr std::uint64_t searches = 6;
 constexpr double least_gain = 0.01; // of a step that is not the last
 
 /// From one tuple for all entries to better ones, step by step.

@@ -50,7 +50,7 @@ Mask refined(const Mask& loose, const Mask& full);
 /// The masks of the tuples that make lookups of keys like the sample's cheapest; the empty one
 /// takes what fits nowhere else. Pure, and the same for the same
 /// sample and seed. A search by steps: masks that are cut from those of expensive entries are
-/// tried, the best one stays. Takes up to some hundred milliseconds. (Entries under looser masks
+/// tried, the best one stays. Takes up to a second. (Entries under looser masks
 /// than their own: Daly, Bruschi, Linguaglossa, Pontarelli, Rossi, Tollet, Torng, Yourtchenko:
 /// TupleMerge, IEEE/ACM ToN 2019; there the masks follow from rules of thumb.)
 TuplePlan plan_tuples(const TupleSample& sample, std::uint64_t seed);
