@@ -4,6 +4,7 @@
 #include "base/lanes.hh"
 
 #include <algorithm>
+#include <cmath>
 
 namespace weft {
 
@@ -19,6 +20,8 @@ constexpr double tuple_cost = 1;
 constexpr double window_cost = 3;
 /// Of the other entries under a key's hash, how many are in no lower band than what was found.
 constexpr double higher_rank_share = 0.2;
+/// Lanes of a burst that have to ask the same tuple for it to pay that they go together.
+constexpr double together_min = 8;
 constexpr std::size_t keys_max = 768;
 constexpr std::size_t strangers = 8; // one key of no item for so many others
 constexpr std::size_t columns_max = 256;
@@ -231,15 +234,18 @@ double PlanCost::of(const std::vector<Words>& masks) {
 double PlanCost::price() {
     double total = 0;
     const unsigned all = (1u << windows()) - 1;
+    for (Column* column : now_)
+        column->asked = 0;
     for (std::size_t k = 0; k < key_of_.size(); ++k) {
         double here = 0;
         bool found = false;
-        for (const Column* column : now_) {
+        for (Column* column : now_) {
             if (found && column->best < rank_[key_of_[k]]) // a hit, since it was found
                 break;
             if ((column->passes[k] & all) != all)
                 continue;
             const bool is_home = (column->passes[k] & at_home) != 0;
+            ++column->asked;
             here += probe_cost +
                     verify_cost * (column->others[k] * scale_ * (found ? higher_rank_share : 1) +
                                    (is_home ? 1 : 0));
@@ -296,6 +302,14 @@ FilterPlan PlanCost::filter() const {
     FilterPlan plan{.windows = windows_, .bits = bits_};
     for (Window& window : plan.windows)
         window.word = words_[window.word];
+    double lanes = 0, tuples = 0; // that a burst asks
+    for (const Column* column : now_) {
+        const double share =
+            static_cast<double>(column->asked) / static_cast<double>(key_of_.size());
+        lanes += share * burst_max;
+        tuples += 1 - std::pow(1 - share, burst_max);
+    }
+    plan.apart = lanes < together_min * tuples;
     return plan;
 }
 

@@ -35,6 +35,7 @@ public:
     /// more (window == windows()), while the others stay. Returns what it costs then.
     double choose_window(std::size_t window, double best);
     std::size_t windows() const noexcept { return windows_.size(); }
+    /// For the masks of the last of() or choose_window().
     FilterPlan filter() const;
 
     /// The dearer of two keys of the last of(), at random: the item that it was made from.
@@ -47,6 +48,7 @@ private:
         std::vector<std::uint32_t> forms;
         std::vector<std::uint32_t> others; // of each key: entries under its hash besides its own
         std::vector<std::uint8_t> passes;  // of each key: bit w: window w does; at_home
+        std::size_t asked = 0;             // by so many keys, in the last price
     };
     static constexpr std::uint8_t at_home = 0x80;
     static constexpr std::size_t no_item = ~std::size_t{0};

@@ -27,6 +27,7 @@ struct Window {
 struct FilterPlan {
     std::vector<Window> windows;
     std::uint8_t bits = 0; // of each window
+    bool apart = false;    // few lanes of a burst ask the same tuple: each goes its own way
 };
 
 /// Layout: for each window 2^bits sets of tuples, one for each number that a key may have there:

@@ -62,10 +62,6 @@ void TupleSpace::Lanewise::settle() noexcept {
 
 namespace {
 
-/// With so few tuples many lanes of a burst ask each of them, and what they have in common is
-/// loaded once; with more, each lane goes its own way.
-constexpr std::size_t by_tuple_max = 12;
-
 /// The lanes whose rank is greater than the bound; a lane without an entry has rank 0.
 LaneMask above(const Rank* rank, Rank bound) noexcept {
     LaneMask lanes = 0;
@@ -92,7 +88,7 @@ void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const 
     TupleProbes::Walk walk; // of all lanes at once, or its sets alone
     if (parts.filter != nullptr)
         parts.filter->select(keys, live, parts.probes->all(), walk.sets.data());
-    const bool by_lane = parts.filter != nullptr && parts.tuple_count > by_tuple_max;
+    const bool by_lane = parts.filter != nullptr && parts.filter->plan().apart;
     if (by_lane) {
         for (const std::size_t lane : Lanes{live})
             walk.lane[walk.count++] = static_cast<std::uint8_t>(lane);

@@ -198,6 +198,7 @@ auto Search::run() -> Found {
         if (before - best < least_gain * before)
             break;
     }
+    best = cost_.of(masks);
     Found found{.cost = best, .masks = {}, .filter = cost_.filter()};
     for (const Words& words : masks) {
         Mask mask;

@@ -43,7 +43,8 @@ Pattern other_rule(std::uint64_t i) {
 TuplePlan plan(Generation g) {
     TuplePlan made{
         .masks = {mask_of(g % 20 == 0 ? 0xf : 0xff)},
-        .filter = {.windows = {{1, static_cast<std::uint8_t>(g % 4)}}, .bits = 4}};
+        .filter = {
+            .windows = {{1, static_cast<std::uint8_t>(g % 4)}}, .bits = 4, .apart = g % 40 != 0}};
     for (std::uint64_t i = 0; i < other_masks; ++i)
         made.masks.push_back(other_rule(i).mask);
     made.masks.emplace_back();
