@@ -138,7 +138,10 @@ void TupleSpace::lookup_payloads(
             });
     std::array<const Entry*, burst_max> best;
     lookup(keys, live, g, best.data());
-    for_lanes(live, [&](std::size_t lane) { payload[lane] = payload_of(best[lane]); });
+    for_lanes(live, [&](std::size_t lane) {
+        payload[lane] = payload_of(best[lane]);
+        __builtin_prefetch(payload[lane]);
+    });
 }
 
 /// Of the candidates of one key the best: versions of one row, priorities of one match.
