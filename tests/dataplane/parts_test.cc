@@ -150,11 +150,12 @@ TEST(Ledger, shows_whole_postings_only) {
 }
 
 TEST(Buffers, are_plain_only_in_one_piece_of_one_owner_with_room_in_front_and_no_flags) {
-    for (const std::uint16_t room : {0, 1, 63, 64, 128, 0xffff})
-        for (const std::uint16_t owners : {0, 1, 2, 0xffff})
-            for (const std::uint16_t pieces : {0, 1, 2, 0xffff})
-                for (const std::uint64_t flags :
-                     {std::uint64_t{0}, RTE_MBUF_F_RX_VLAN, RTE_MBUF_F_INDIRECT}) {
+    using Counts = std::initializer_list<std::uint16_t>;
+    for (const std::uint16_t room : Counts{0, 1, 63, 64, 128, 0xffff})
+        for (const std::uint16_t owners : Counts{0, 1, 2, 0xffff})
+            for (const std::uint16_t pieces : Counts{0, 1, 2, 0xffff})
+                for (const std::uint64_t flags : std::initializer_list<std::uint64_t>{
+                         0, RTE_MBUF_F_RX_VLAN, RTE_MBUF_F_INDIRECT}) {
                     rte_mbuf buffer{};
                     buffer.data_off = room;
                     buffer.nb_segs = pieces;
