@@ -1,5 +1,4 @@
 // Outputs of walks: ports, patch ports, flood, and output(normal), the bridge as a learning switch.
-#include "base/select.hh"
 #include "pipeline/rule_counters.hh"
 #include "pipeline/walk.hh"
 
