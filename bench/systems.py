@@ -1,6 +1,7 @@
 """weft and testpmd as things to measure: started for one workload, asked for their rate window by window, stopped by their process id."""
 import contextlib
 import dataclasses
+import itertools
 import os
 import pty
 import re
@@ -85,16 +86,17 @@ def on_cores(*cores):
 
 class Weft:
     name = "weft"
+    count = itertools.count()
 
     def __init__(self, folder, ports, options=(), extra=(), environment=None, build=BUILD):
         """`ports`: (name, devargs) pairs."""
-        self.socket = os.path.join(folder, "weft-%d.sock" % os.getpid())
+        self.socket = os.path.join(folder, "weft-%d-%d.sock" % (os.getpid(), next(self.count)))
         command = [os.path.join(build, "weftd"), "--socket", self.socket, "--cores", str(WORKER_CORE)]
         for name, devargs in ports:
             command += ["--port", "%s=%s" % (name, devargs)]
         for option in options:
             command += ["--port-option", option]
-        self.log = open(os.path.join(folder, "weftd.log"), "w+")
+        self.log = open(self.socket + ".log", "w+")
         self.process = subprocess.Popen(command + list(extra), stdout=self.log, stderr=subprocess.STDOUT, preexec_fn=on_cores(CONTROL_CORE, WORKER_CORE),
                                         env=dict(os.environ, **(environment or {})))
         try:
