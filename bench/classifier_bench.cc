@@ -39,13 +39,12 @@ private:
     std::vector<std::function<void()>> waiting_;
 };
 
-const void* payload_of(std::size_t filter) {
-    return reinterpret_cast<const void*>(filter + 1);
+Payload payload_of(std::size_t filter) {
+    return filter + 1;
 }
 
 bool lower_goes_first(const Entry& a, const Entry& b) {
-    return reinterpret_cast<std::uintptr_t>(a.payload) <
-           reinterpret_cast<std::uintptr_t>(b.payload);
+    return a.payload < b.payload;
 }
 
 Rank rank_of(std::size_t filter, std::size_t count) {
@@ -289,8 +288,7 @@ bool Run::run_space() {
         const Entry* best[burst_max];
         space_->lookup(keys, ~LaneMask{0}, 1, best);
         for (std::size_t lane = 0; lane < burst_max; ++lane)
-            answers[lane] =
-                best[lane] == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(best[lane]->payload);
+            answers[lane] = best[lane] == nullptr ? 0 : best[lane]->payload;
     };
     const double bytes =
         static_cast<double>(space_->memory_bytes()) / static_cast<double>(entries_.size());

@@ -128,6 +128,9 @@ struct Form {
 };
 static_assert(sizeof(Form) == 16);
 
+/// What an entry says on a hit, its owner's alone. Lookups say 0 where there is no entry.
+using Payload = std::uint64_t;
+
 /// Layout (one cache line, and more only for masks of four words and up):
 ///
 ///    0       8       16      24        32     40                64
@@ -139,7 +142,7 @@ struct alignas(cache_line) Entry {
     Generation born = 0;
     std::atomic<Generation> died{never};
     Rank rank = 0;
-    const void* payload = nullptr; // the owner's: what to do on a hit
+    Payload payload = 0;
     const Form* form = nullptr;
     std::uint64_t value[3] = {}; // and beyond, as many as the form has words
 

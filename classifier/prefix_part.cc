@@ -91,7 +91,7 @@ PrefixPart::Vrf& PrefixPart::enter(const Others& others) {
         Pattern pattern;
         for (std::size_t i = 0; i < kind_.others.count; ++i)
             pattern.add(kind_.others.word[i], kind_.others.bits[i], others[i]);
-        vrf->entry_ = directory_.insert(pattern, 0, 0, vrf.get());
+        vrf->entry_ = directory_.insert(pattern, 0, 0, reinterpret_cast<Payload>(vrf.get()));
         note_only();
     }
     ++vrf->users_;
@@ -116,11 +116,10 @@ void PrefixPart::note_only() noexcept {
     );
 }
 
-bool PrefixPart::set(Vrf& vrf, U128 prefix, unsigned length, const void* payload) {
-    const auto value = reinterpret_cast<std::uint64_t>(payload);
+bool PrefixPart::set(Vrf& vrf, U128 prefix, unsigned length, Payload payload) {
     const auto put = [&](auto& trie, auto address) {
         return trie.find(vrf.next_, address, length) == 0 &&
-               trie.set(vrf.next_, address, length, value) == LpmChange::done;
+               trie.set(vrf.next_, address, length, payload) == LpmChange::done;
     };
     const bool done = kind_.wide ? put(tries_.wide, prefix)
                                  : put(tries_.narrow, static_cast<std::uint32_t>(prefix.low));
@@ -171,19 +170,22 @@ PrefixPart::choose(const FlowKey* keys, LaneMask live, Generation g, LpmRoot* ro
     LaneMask chosen = 0;
     std::array<const Entry*, burst_max> found;
     directory_.lookup(keys, live, g, found.data());
+    const auto vrf = [&](std::size_t lane) {
+        return reinterpret_cast<const Vrf*>(found[lane]->payload);
+    };
     for (const std::size_t lane : Lanes{live})
         if (found[lane] != nullptr)
-            __builtin_prefetch(found[lane]->payload);
+            __builtin_prefetch(vrf(lane));
     for (const std::size_t lane : Lanes{live}) {
         if (found[lane] == nullptr)
             continue;
-        root[lane] = static_cast<const Vrf*>(found[lane]->payload)->root_at(g);
+        root[lane] = vrf(lane)->root_at(g);
         chosen |= lane_bit(lane);
     }
     return chosen;
 }
 
-LaneMask PrefixPart::lookup(const FlowKey* keys, LaneMask live, Generation g, const void** found)
+LaneMask PrefixPart::lookup(const FlowKey* keys, LaneMask live, Generation g, Payload* found)
     const noexcept {
     if (const Vrf* only = only_.load(std::memory_order_acquire); only != nullptr)
         return look_up(keys, lanes_of(*only, keys, live), only->root_at(g), found);
@@ -194,32 +196,23 @@ LaneMask PrefixPart::lookup(const FlowKey* keys, LaneMask live, Generation g, co
 
 /// `root`: of all lanes, or of each.
 template <class Roots>
-LaneMask PrefixPart::look_up(
-    const FlowKey* keys, LaneMask here, const Roots& root, const void** found
-) const noexcept {
+LaneMask PrefixPart::look_up(const FlowKey* keys, LaneMask here, const Roots& root, Payload* found)
+    const noexcept {
     if (here == 0)
         return 0;
-    std::array<std::uint64_t, burst_max> value;
-    LaneMask hit = 0;
     const std::size_t word = kind_.word;
     if (kind_.wide) {
         std::array<U128, burst_max> address;
         for_lanes(here, [&](std::size_t lane) {
             address[lane] = {keys[lane].word[word], keys[lane].word[word + 1]};
         });
-        hit = tries_.wide.lookup(root, address.data(), here, value.data());
-    } else {
-        std::array<std::uint32_t, burst_max> address;
-        for_lanes(here, [&](std::size_t lane) {
-            address[lane] = static_cast<std::uint32_t>(keys[lane].word[word]);
-        });
-        hit = tries_.narrow.lookup(root, address.data(), here, value.data());
+        return tries_.wide.lookup(root, address.data(), here, found);
     }
-    for_lanes(hit, [&](std::size_t lane) {
-        found[lane] = reinterpret_cast<const void*>(value[lane]);
-        __builtin_prefetch(found[lane]); // of many routes it lies far, and is what is read next
+    std::array<std::uint32_t, burst_max> address;
+    for_lanes(here, [&](std::size_t lane) {
+        address[lane] = static_cast<std::uint32_t>(keys[lane].word[word]);
     });
-    return hit;
+    return tries_.narrow.lookup(root, address.data(), here, found);
 }
 
 // -- seeing inside

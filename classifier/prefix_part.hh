@@ -109,7 +109,7 @@ public:
     /// Once no reader can see what the user had in it.
     void leave(Vrf& vrf);
     /// False where the prefix is there already, or memory is at its limit.
-    [[nodiscard]] bool set(Vrf& vrf, U128 prefix, unsigned length, const void* payload);
+    [[nodiscard]] bool set(Vrf& vrf, U128 prefix, unsigned length, Payload payload);
     void erase(Vrf& vrf, U128 prefix, unsigned length);
     /// What was changed is seen from generation `born` on.
     void publish(Generation born);
@@ -119,11 +119,11 @@ public:
 
     // -- readers
     /// Writes found[lane] = the payload of the longest prefix that key[lane] has at generation g,
-    /// and returns the lanes that have one; found of others is left as it is. Pure; never
+    /// and returns the lanes that have one; found of others in `live` may become 0. Pure; never
     /// allocates, waits or fails. Cost: for each lane the choice of the trie (a compare, or a hash
     /// and two lines) and Lpm::lookup().
     LaneMask
-    lookup(const FlowKey* keys, LaneMask live, Generation g, const void** found) const noexcept;
+    lookup(const FlowKey* keys, LaneMask live, Generation g, Payload* found) const noexcept;
 
     const PrefixKind& kind() const noexcept { return kind_; }
     /// What one lookup can come to at most, from the rules alone.
@@ -148,8 +148,8 @@ private:
     LaneMask lanes_of(const Vrf& vrf, const FlowKey* keys, LaneMask live) const noexcept;
     LaneMask choose(const FlowKey* keys, LaneMask live, Generation g, LpmRoot* root) const noexcept;
     template <class Roots>
-    LaneMask look_up(const FlowKey* keys, LaneMask here, const Roots& root, const void** found)
-        const noexcept;
+    LaneMask
+    look_up(const FlowKey* keys, LaneMask here, const Roots& root, Payload* found) const noexcept;
     void note_only() noexcept;
 
     PrefixKind kind_;

@@ -74,7 +74,7 @@ public:
     /// For a tuple whose entries' only form is its mask: best[lane] = the best entry that is
     /// visible at `g`, or nullptr, for each lane in `live`. Most keys have one candidate or none;
     /// for the others `choose(lane)` decides.
-    /// Result: const Entry* or const void*, for the entry's payload alone.
+    /// Result: const Entry*, or Payload for the entry's payload alone.
     template <class Result, class Choose>
     void find_exact(const FlowKey* keys, LaneMask live, Generation g, Result* best, Choose&& choose)
         const noexcept;

@@ -287,6 +287,7 @@ void TupleHash::find_exact_of(
     hash_lanes<words>(keys, live, array, hashes.data());
     const std::size_t bucket_mask = array.bucket_mask;
     const Bucket* const buckets = array.buckets;
+    std::array<const Entry*, burst_max> entries;
     LaneMask several = 0; // more than one candidate, or maybe
     for_lanes(live, [&](std::size_t lane) {
         const Bucket& bucket = bucket_at(buckets, bucket_mask, hashes[lane]);
@@ -296,24 +297,24 @@ void TupleHash::find_exact_of(
         const Entry* const entry =
             tuple_slot::entry_of(bucket.line()[i].load(std::memory_order_acquire));
         __builtin_prefetch(entry);
-        best[lane] = entry;
+        entries[lane] = entry;
         if (((at & (at - 1)) | bucket.overflow_bits()) != 0) [[unlikely]]
             several |= lane_bit(lane);
     });
     for_lanes(live & ~several, [&](std::size_t lane) {
-        const auto* const entry = static_cast<const Entry*>(best[lane]);
-        if (entry == nullptr)
-            return;
-        std::uint64_t differs = 0;
-        for (std::size_t i = 0; i < mask.count(); ++i)
-            differs |= mask.of(keys[lane], i) ^ entry->values()[i];
-        if (differs != 0 || !entry->visible(g)) [[unlikely]]
-            best[lane] = nullptr;
-        else {
-            if constexpr (std::is_same_v<Result, const void*>)
-                best[lane] = entry->payload;
-            __builtin_prefetch(entry->payload);
-        }
+        const Entry* const entry = entries[lane];
+        const auto is_it = [&] {
+            std::uint64_t differs = 0;
+            for (std::size_t i = 0; i < mask.count(); ++i)
+                differs |= mask.of(keys[lane], i) ^ entry->values()[i];
+            return differs == 0 && entry->visible(g);
+        };
+        if (entry == nullptr || !is_it()) [[unlikely]]
+            best[lane] = Result{};
+        else if constexpr (std::is_same_v<Result, Payload>)
+            best[lane] = entry->payload;
+        else
+            best[lane] = entry;
     });
     for (const std::size_t lane : Lanes{several})
         best[lane] = choose(lane);

@@ -121,15 +121,14 @@ void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const 
 
 namespace {
 
-const void* payload_of(const Entry* entry) noexcept {
-    return entry == nullptr ? nullptr : entry->payload;
+Payload payload_of(const Entry* entry) noexcept {
+    return entry == nullptr ? 0 : entry->payload;
 }
 
 } // namespace
 
-void TupleSpace::lookup_payloads(
-    const FlowKey* keys, LaneMask live, Generation g, const void** payload
-) const noexcept {
+void TupleSpace::lookup_payloads(const FlowKey* keys, LaneMask live, Generation g, Payload* payload)
+    const noexcept {
     const Parts& parts = *parts_.load(std::memory_order_acquire);
     if (parts.is_exact)
         return parts.tuples[0]
@@ -138,10 +137,7 @@ void TupleSpace::lookup_payloads(
             });
     std::array<const Entry*, burst_max> best;
     lookup(keys, live, g, best.data());
-    for_lanes(live, [&](std::size_t lane) {
-        payload[lane] = payload_of(best[lane]);
-        __builtin_prefetch(payload[lane]);
-    });
+    for_lanes(live, [&](std::size_t lane) { payload[lane] = payload_of(best[lane]); });
 }
 
 /// Of the candidates of one key the best: versions of one row, priorities of one match.

@@ -32,7 +32,7 @@ TupleSpace::~TupleSpace() {
 
 // -- the writer
 
-Entry* TupleSpace::insert(const Pattern& pattern, Rank rank, Generation born, const void* payload) {
+Entry* TupleSpace::insert(const Pattern& pattern, Rank rank, Generation born, Payload payload) {
     auto* entry = new (arena_->take(Entry::bytes(pattern.mask.count))) Entry;
     entry->born = born;
     entry->rank = rank;

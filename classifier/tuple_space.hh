@@ -73,7 +73,7 @@ public:
     // -- the writer
     /// Puts an entry in; `born` lies in the future of every reader. Cost: about one hash and one
     /// bucket, whatever is there.
-    Entry* insert(const Pattern& pattern, Rank rank, Generation born, const void* payload);
+    Entry* insert(const Pattern& pattern, Rank rank, Generation born, Payload payload);
     /// The entry is seen up to and without generation `died`. Its memory leaves by remove() after
     /// the grace period.
     void expire(Entry& entry, Generation died) noexcept {
@@ -100,7 +100,7 @@ public:
     void
     lookup(const FlowKey* keys, LaneMask live, Generation g, const Entry** best) const noexcept;
     /// The same, but writes what the entries are for: payload[lane] = the best entry's.
-    void lookup_payloads(const FlowKey* keys, LaneMask live, Generation g, const void** payload)
+    void lookup_payloads(const FlowKey* keys, LaneMask live, Generation g, Payload* payload)
         const noexcept;
     /// One key; `visit(entry)` is called for every visible match until it returns false; while
     /// entries move it may be called twice for one. For conjunctions and tools.

@@ -81,7 +81,7 @@ void Transmit::run(
     now_ms_ = now_ms;
     account_ = &account;
     for (const std::size_t lane : Lanes{burst.hops})
-        rewrite_hop(burst.packet[lane], burst.shape[lane], hop_of(*burst.hop[lane]));
+        rewrite_hop(burst.packet[lane], burst.shape[lane], *burst.hop[lane]);
     if (pass_on(burst, taken, plan))
         return free_dropped();
     for (std::size_t lane = 0; lane < burst.count; ++lane) {

@@ -13,7 +13,6 @@
 
 namespace weft {
 
-struct Op;
 struct PuntSpec;
 
 /// One thing that a walk decided. Effects of a lane are chained in the order of its actions.
@@ -69,16 +68,17 @@ struct Learned {
 /// as it came; a lane with effects is carried out by them; any other is dropped for `why`.
 struct Burst {
     std::uint32_t count = 0;
-    LaneMask live = 0;  // lanes that parse let through
-    LaneMask plain = 0; // lanes for which all that was decided is `port`; they have no effects
-    LaneMask hops = 0;  // of them, those that get a hop's edits before
-    BridgeId bridge{};  // where the burst came in
+    bool unfinished = true; // some packet may have a sum or a segmentation that was left to others
+    LaneMask live = 0;      // lanes that parse let through
+    LaneMask plain = 0;     // lanes for which all that was decided is `port`; they have no effects
+    LaneMask hops = 0;      // of them, those that get a hop's edits before
+    BridgeId bridge{};      // where the burst came in
     PortId ingress = PortId::none;
     std::array<Packet, burst_max> packet;
     std::array<std::uint16_t, burst_max> shape; // as parsed: what rewrite needs
     std::array<Drop, burst_max> why;            // of lanes without effects
     std::array<PortId, burst_max> port;         // of plain lanes
-    std::array<const Op*, burst_max> hop;       // of lanes in `hops`: hop_of()
+    std::array<const Hop*, burst_max> hop;      // of lanes in `hops`
     std::array<FlowKey, burst_max> key;
     Effects effects;
     std::uint32_t learned_count = 0;

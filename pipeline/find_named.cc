@@ -32,7 +32,7 @@ void find_named(
     table.names->lookup(burst.key.data(), present, g, lanes, worker, best.data());
     for (const std::size_t lane : Lanes{present})
         if (best[lane] != nullptr)
-            named[lane] = static_cast<const Program*>(best[lane]->payload);
+            named[lane] = program_of(*best[lane]);
 }
 
 } // namespace weft

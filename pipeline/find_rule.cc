@@ -40,10 +40,6 @@ struct Candidates {
     }
 };
 
-const Program* program_of(const Entry& entry) noexcept {
-    return static_cast<const Program*>(entry.payload);
-}
-
 bool reads_conj_id(const Entry& entry) noexcept {
     const Form& form = *entry.form;
     for (std::size_t i = 0; i < form.count; ++i)
@@ -88,9 +84,9 @@ Hard find_hard(
         return true;
     });
     for (std::uint32_t i = 0; i < table.prefix_parts; ++i) {
-        const void* found = nullptr;
+        Payload found = 0;
         if (table.prefixes[i]->lookup(&key, 1, g, &found) != 0)
-            hard.offer(*static_cast<const Program*>(found), false);
+            hard.offer(*Verdict{found}.program(), false);
     }
     return hard;
 }

@@ -6,10 +6,6 @@ namespace weft {
 
 namespace {
 
-const Program* program_of(const void* payload) noexcept {
-    return static_cast<const Program*>(payload);
-}
-
 /// One part's turn: no rule in it ranks outside of [worst, best].
 struct Turn {
     Rank best;
@@ -35,12 +31,12 @@ ask(const Table& table,
     const FlowKey* keys,
     LaneMask live,
     Generation g,
-    const void** payload) noexcept {
+    Payload* payload) noexcept {
     if (prefixes != nullptr)
         return prefixes->lookup(keys, live, g, payload);
     table.tuples->lookup_payloads(keys, live, g, payload);
     LaneMask hit = 0;
-    for_lanes(live, [&](std::size_t lane) { hit |= LaneMask{payload[lane] != nullptr} << lane; });
+    for_lanes(live, [&](std::size_t lane) { hit |= LaneMask{payload[lane] != 0} << lane; });
     return hit;
 }
 
@@ -57,7 +53,7 @@ void find_rules(
     if (table.prefix_parts == 1 && !best_of_tuples) { // all rules are routes of one kind
         const LaneMask hit = table.prefixes[0]->lookup(keys, live, g, found.payloads());
         for (const std::size_t lane : Lanes{live & ~hit})
-            found.set(lane, nullptr);
+            found.set(lane, Verdict{});
         return;
     }
     Turns turns;
@@ -67,8 +63,8 @@ void find_rules(
     }
     if (best_of_tuples)
         turns.add({*best_of_tuples, 0, nullptr});
-    for_lanes(live, [&](std::size_t lane) { found.set(lane, nullptr); });
-    std::array<const void*, burst_max> payload;
+    for_lanes(live, [&](std::size_t lane) { found.set(lane, Verdict{}); });
+    std::array<Payload, burst_max> payload;
     LaneMask open = live, hit = 0;
     Rank floor = ~Rank{0}; // nothing that was found ranks below
     for (const Turn& turn : std::span{turns.turn}.first(turns.count)) {
@@ -76,17 +72,16 @@ void find_rules(
             open &= ~hit; // from here on nothing can win
         else
             for (const std::size_t lane : Lanes{open & hit})
-                if (found[lane]->rank > turn.best)
+                if (found[lane].program()->rank > turn.best)
                     open &= ~lane_bit(lane);
         if (open == 0)
             return;
         const LaneMask more = ask(table, turn.prefixes, keys, open, g, payload.data());
-        for_lanes(more & ~hit, [&](std::size_t lane) {
-            found.set(lane, program_of(payload[lane]));
-        });
+        for_lanes(more & ~hit, [&](std::size_t lane) { found.set(lane, Verdict{payload[lane]}); });
         for (const std::size_t lane : Lanes{more & hit})
-            if (goes_first(*program_of(payload[lane]), *found[lane]))
-                found.set(lane, program_of(payload[lane]));
+            if (const Verdict other{payload[lane]};
+                goes_first(*other.program(), *found[lane].program()))
+                found.set(lane, other);
         hit |= more;
         floor = std::min(floor, turn.worst);
     }

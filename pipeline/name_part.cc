@@ -114,7 +114,7 @@ std::uint64_t NamePart::id_of(FieldId field, std::string_view pattern) {
     });
     Pattern place;
     place.add(name_word, ~std::uint64_t{0}, place_of(hash, field, known->form));
-    known->entry = index_.insert(place, 0, 0, known.get());
+    known->entry = index_.insert(place, 0, 0, reinterpret_cast<Payload>(known.get()));
     if (known->form == NameForm::exact) {
         ++exacts_;
         has_exact_.store(true, std::memory_order_relaxed);
@@ -164,7 +164,7 @@ void NamePart::note_fields() noexcept {
     fields_.store(fields, std::memory_order_relaxed);
 }
 
-Entry* NamePart::insert(const Pattern& pattern, Rank rank, Generation born, const void* payload) {
+Entry* NamePart::insert(const Pattern& pattern, Rank rank, Generation born, Payload payload) {
     Entry* const entry = rules_.insert(pattern, rank, born, payload);
     for (std::size_t i = 0; i < pattern.mask.count; ++i)
         if (pattern.mask.word[i] == name_word)
@@ -212,7 +212,7 @@ void NamePart::find(const PayloadName& name, Generation g, NameHits& hits) const
     const auto ask = [&](const WordHash& hash, NameForm form, std::string_view of) {
         const FlowKey key = key_with(place_of(hash, name.field, form));
         index_.for_each_match(key, g, [&](const Entry& entry) {
-            const Known& known = *static_cast<const Known*>(entry.payload);
+            const Known& known = *reinterpret_cast<const Known*>(entry.payload);
             const bool same = known.field == name.field && known.form == form && known.text == of;
             if (same)
                 hits.add(known.id);

@@ -66,7 +66,7 @@ public:
     /// used by insert() before anything else is called.
     std::uint64_t id_of(FieldId field, std::string_view pattern);
     /// A pattern of the key whose word `name_word` is an id. expire() is that of TupleSpace.
-    Entry* insert(const Pattern& pattern, Rank rank, Generation born, const void* payload);
+    Entry* insert(const Pattern& pattern, Rank rank, Generation born, Payload payload);
     void remove(Entry& entry);
     /// Whether an entry or a pattern of the key is one of these.
     static bool is_named(const Pattern& pattern) noexcept;

@@ -48,6 +48,7 @@ void run_tables(Walk<traced>& walk, LaneMask active) noexcept {
         LaneMask here = 0;
         const Table* table = walk.gather(active, here);
         walk.lookup(table, here, found);
+        for_lanes(here, [&](std::size_t lane) { __builtin_prefetch(found[lane].program()); });
         for (const std::size_t lane : Lanes{here})
             if (!walk.hit(lane, table, found[lane]))
                 active &= ~lane_bit(lane);

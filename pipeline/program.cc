@@ -18,15 +18,28 @@ std::shared_ptr<const Op[]> OpLists::share(const std::vector<Op>& ops) {
         hash.add(op.a);
         hash.add(op.b);
     }
+    const bool begins_with_hop = ops.front().kind == Op::Kind::hop;
     const auto [first, last] = lists_.equal_range(hash.value());
     for (auto at = first; at != last; ++at)
         if (auto known = at->second.ops.lock(); known != nullptr &&
                                                 at->second.count == ops.size() &&
-                                                std::equal(ops.begin(), ops.end(), known.get()))
+                                                std::equal(ops.begin(), ops.end(), known.get())) {
+            if (begins_with_hop)
+                hops_->give_back(static_cast<std::uint16_t>(ops.front().arg));
             return known;
+        }
     if (lists_.size() >= sweep_at_)
         forget_dead();
-    auto made = std::make_shared<Op[]>(ops.size());
+    std::shared_ptr<Op[]> made;
+    if (begins_with_hop) {
+        const auto number = static_cast<std::uint16_t>(ops.front().arg);
+        made = {new Op[ops.size()], [hops = hops_, number](const Op* of) {
+                    delete[] of;
+                    hops->give_back(number);
+                }};
+    } else {
+        made = std::make_shared<Op[]>(ops.size());
+    }
     std::copy(ops.begin(), ops.end(), made.get());
     lists_.emplace(hash.value(), List{made, ops.size()});
     return made;
@@ -38,12 +51,24 @@ void OpLists::forget_dead() {
     sweep_at_ = 2 * lists_.size() + 64;
 }
 
+Program::Program(Program&& from) noexcept
+    : rule{from.rule},
+      details{std::exchange(from.details, nullptr)},
+      rank{from.rank},
+      op{std::move(from.op)},
+      words{from.words},
+      counter{from.counter},
+      shapes{from.shapes},
+      target{from.target},
+      way{from.way},
+      conjunctive{from.conjunctive} {}
+
 namespace {
 
 /// How the operations can be run, and with what.
-void choose_way(std::vector<Op>& ops, Program& program) {
+void choose_way(std::vector<Op>& ops, Program& program, Hops& hops) {
     if (ops[0].kind == Op::Kind::drop)
-        program.way = Program::Way::drop;
+        program.way = Way::drop;
     const std::size_t edits = ops.size() - std::min<std::size_t>(ops.size(), 2);
     if (ops.size() < 2 || ops[edits].kind != Op::Kind::output_port || ops[edits].a != 0)
         return;
@@ -57,11 +82,17 @@ void choose_way(std::vector<Op>& ops, Program& program) {
         else
             return;
     }
-    program.way = edits == 0 ? Program::Way::send : Program::Way::hop;
-    program.port = static_cast<PortId>(ops[edits].arg);
-    program.decrements_ttl = hop.decrements_ttl;
-    if (edits != 0)
-        ops.insert(ops.begin(), pack(hop));
+    hop.port = static_cast<PortId>(ops[edits].arg);
+    if (edits == 0) {
+        if (index(hop.port) > Verdict::target_max)
+            return;
+        program.way = Way::send;
+        program.target = static_cast<std::uint16_t>(hop.port);
+    } else if (const auto number = hops.take(hop)) {
+        program.way = Way::hop;
+        program.target = *number;
+        ops.insert(ops.begin(), Op{.kind = Op::Kind::hop, .arg = *number});
+    }
 }
 
 /// Where a slice lies if it stays within one word of the key.
@@ -99,7 +130,7 @@ public:
         program->conjunctive = !details_.conjunctions.empty();
         if (program->conjunctive || !details_.punts.empty() || !details_.unsupported.empty())
             program->details = new Program::Details{std::move(details_)};
-        choose_way(ops_, *program);
+        choose_way(ops_, *program, lists.hops());
         program->op = lists.share(ops_);
         program->words = words_;
         program->shapes = shapes_;

@@ -4,8 +4,9 @@
 #include "base/ids.hh"
 #include "base/key.hh"
 #include "classifier/entry.hh"
-#include "pipeline/rewrite.hh"
+#include "pipeline/hops.hh"
 #include "pipeline/tables.hh"
+#include "pipeline/verdict.hh"
 
 #include <cstdint>
 #include <memory>
@@ -44,10 +45,9 @@ struct Op {
         check_larger, // arg: bytes; a: FieldSlice of one bit
         meter,        // arg: MeterId; a as below: not carried out yet, and may not be there
         unsupported,  // a: index into the program's names
-        hop,          // first of a list of Way::hop: its edits in one (hop_of); no step of its own
+        hop,          // first of a list of Way::hop; arg: its number in Hops; no step of its own
     };
     Kind kind{};
-    std::uint8_t flags = 0;  // of hop
     std::uint16_t needs = 0; // shape bits without which the operation does nothing
     std::uint32_t arg = 0;
     std::uint64_t a = 0;
@@ -59,21 +59,6 @@ static_assert(sizeof(Op) == 24);
 struct MoveWords {
     std::uint8_t from_word, from_shift, to_word, to_shift, bits;
 };
-
-constexpr Op pack(const Hop& hop) noexcept {
-    Op op{.kind = Op::Kind::hop, .arg = hop.tail, .a = hop.head, .b = hop.keep_head};
-    op.flags = static_cast<std::uint8_t>(hop.decrements_ttl | (hop.keep_tail & 1) << 1);
-    return op;
-}
-constexpr Hop hop_of(const Op& op) noexcept {
-    return {
-        .keep_head = op.b,
-        .head = op.a,
-        .keep_tail = 0 - std::uint32_t{op.flags} / 2, // all bits or none
-        .tail = op.arg,
-        .decrements_ttl = (op.flags & 1) != 0,
-    };
-}
 
 constexpr std::uint64_t pack(FieldSlice slice) noexcept {
     return std::uint64_t{static_cast<std::uint16_t>(slice.field)} << 16 |
@@ -109,10 +94,13 @@ struct ConjunctionClause {
 };
 
 /// Lists of operations, each once: thousands of rules say the same, and what many packets run stays
-/// in the cache. The writer's; lists live as long as a program has them.
+/// in the cache. The writer's; lists live as long as a program has them, and hops as long as a list
+/// that begins with them.
 class OpLists {
 public:
+    /// A list that begins with a hop brings one use of it along.
     std::shared_ptr<const Op[]> share(const std::vector<Op>& ops);
+    Hops& hops() noexcept { return *hops_; }
 
 private:
     struct List {
@@ -121,7 +109,8 @@ private:
     };
     void forget_dead();
 
-    std::unordered_multimap<std::uint64_t, List> lists_; // by hash
+    std::shared_ptr<Hops> hops_ = std::make_shared<Hops>(); // lists may outlive this
+    std::unordered_multimap<std::uint64_t, List> lists_;    // by hash
     std::size_t sweep_at_ = 64;
 };
 
@@ -132,36 +121,35 @@ struct alignas(cache_line) Program {
         std::vector<std::string> unsupported; // first words of actions
         std::vector<ConjunctionClause> conjunctions;
     };
-    /// What a lane needs to run it.
-    enum class Way : std::uint8_t {
-        walk,
-        drop,    // nothing: that is all that it does; the only one that is odd
-        send,    // nothing: all that it does is sending the whole packet on `port`
-        hop = 4, // as `send`, after a hop's edits: its first operation has them
-    };
-
     const Rule* rule = nullptr;       // nullptr: a table's miss, a bucket, a packet-out
     const Details* details = nullptr; // nullptr: none of them
     Rank rank = 0;
     std::shared_ptr<const Op[]> op; // the last one is `end`
     WordMask words = 0;             // of the key, read or written
     CounterId counter = CounterId::none;
-    PortId port = PortId::none; // of Way::send and Way::hop
-    std::uint16_t shapes = 0;   // asked for
+    std::uint16_t shapes = 0; // asked for
+    std::uint16_t target = 0; // of its verdict
     Way way = Way::walk;
-    bool decrements_ttl = false; // of Way::hop
-    bool conjunctive = false;    // its rule only contributes clauses
+    bool conjunctive = false; // its rule only contributes clauses
 
     Program() = default;
     ~Program() { delete details; }
-    Program(const Program&) = delete;
-    Program& operator=(const Program&) = delete;
+    /// What was taken from is empty.
+    Program(Program&& from) noexcept;
+    Program& operator=(Program&&) = delete;
+    Verdict verdict() const noexcept { return {*this, way, target}; }
     std::span<const ConjunctionClause> conjunctions() const noexcept {
         return details == nullptr ? std::span<const ConjunctionClause>{} : details->conjunctions;
     }
 };
 static_assert(sizeof(Program) == cache_line);
 using ProgramPtr = std::unique_ptr<Program>;
+/// A rule's, which lies among others in memory that is its switch's: at the place of its counter's
+/// id (Verdict; WorkerCounters).
+struct DestroyInPlace {
+    void operator()(Program* program) const noexcept { std::destroy_at(program); }
+};
+using PlacedProgram = std::unique_ptr<Program, DestroyInPlace>;
 
 /// How a compiler resolves names; Tables is one.
 class Names {

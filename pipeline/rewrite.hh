@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/be.hh"
+#include "base/ids.hh"
 #include "base/key.hh"
 #include "pipeline/checksum.hh"
 #include "pipeline/headers.hh"
@@ -29,15 +30,18 @@ struct Edit {
     bool empty() const noexcept { return dirty == 0 && vlan_popped == 0 && vlan_pushed == 0; }
 };
 
-/// What a hop of a route does to a packet: Ethernet addresses, and the time to live less one. One
-/// for all packets of a rule.
+/// What a hop of a route does to a packet: Ethernet addresses, and the time to live less one; and
+/// where it leaves. One for all packets of a rule.
 struct Hop {
     std::uint64_t keep_head = ~std::uint64_t{0}; // of the first 8 bytes, as they lie there
     std::uint64_t head = 0;
     std::uint32_t keep_tail = ~std::uint32_t{0}; // of the next 4
     std::uint32_t tail = 0;
+    PortId port = PortId::none;
     bool decrements_ttl = false; // of IP packets
+    friend bool operator==(const Hop&, const Hop&) = default;
 };
+static_assert(sizeof(Hop) == cache_line / 2);
 
 /// The hop with the fields of key word 1 or 2 set to what it holds: eth.dst, eth.src.
 Hop with_address(const Hop& hop, std::size_t word, std::uint64_t value) noexcept;

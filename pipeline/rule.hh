@@ -29,16 +29,21 @@ public:
     TableId table{};
     std::uint32_t priority = 0;
     CounterId counter = CounterId::none;
-    bool named = false;       // some term asks for a name in the payload
-    bool owns_counter = true; // false: another version of the same row goes on counting with it
+    bool named = false; // some term asks for a name in the payload
     Place place = Place::tuples;
     std::uint16_t shapes = 0; // that its terms ask for
     Generation born = 0;
     std::unique_ptr<const Mask> least; // Lowered::least, where there are several terms
     std::uint64_t match_hash = 0;
     WordMask words = 0; // that its terms read
-    ProgramPtr program;
-    void* row = nullptr; // the caller's own: what the rule was made from
+    PlacedProgram program;
+    /// What earlier versions of the same row counted.
+    struct Earlier {
+        RowCounters gone;   // whom no worker sees any more
+        const Rule* latest; // nullptr: all of them are
+    };
+    std::unique_ptr<Earlier> earlier; // nullptr: there are none
+    void* row = nullptr;              // the caller's own: what the rule was made from
 
     // TableParts'
     Entry* entry = nullptr;

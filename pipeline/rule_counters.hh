@@ -5,6 +5,7 @@
 #include "base/counter.hh"
 #include "base/ids.hh"
 #include "classifier/arena.hh"
+#include "pipeline/program.hh"
 
 #include <atomic>
 #include <cstddef>
@@ -20,12 +21,16 @@ struct alignas(32) RuleCounters {
 };
 
 /// The control thread calls prepare() before a rule with that counter is published, so that the
-/// worker's first write meets a page that is there.
+/// worker's first write meets a page that is there. A rule's counters are found from its program's
+/// address alone: both have its id as their place.
 class WorkerCounters {
 public:
-    explicit WorkerCounters(std::size_t counters_max)
+    WorkerCounters(std::size_t counters_max, const Program* programs)
         : lines_{counters_max * sizeof(RuleCounters) / cache_line + 1},
-          first_{static_cast<RuleCounters*>(take_lines(lines_))} {}
+          first_{static_cast<RuleCounters*>(take_lines(lines_))},
+          ahead_{
+              reinterpret_cast<std::uint64_t>(first_) -
+              reinterpret_cast<std::uint64_t>(programs) / programs_a_counter} {}
     ~WorkerCounters() { give_lines(first_, lines_); }
     WorkerCounters(const WorkerCounters&) = delete;
     WorkerCounters& operator=(const WorkerCounters&) = delete;
@@ -37,11 +42,15 @@ public:
         return prepared_.load(std::memory_order_relaxed) <= near_bytes / sizeof(RuleCounters);
     }
     RuleCounters& of(CounterId id) const noexcept { return first_[index(id)]; }
-    void
-    add(CounterId id, std::uint64_t packets, std::uint64_t bytes, std::uint64_t now_ms
-    ) const noexcept {
-        RuleCounters& counters = of(id);
-        counters.packets.add(packets);
+    /// Where there is no rule, an address to prefetch at best.
+    RuleCounters* of(Verdict verdict) const noexcept {
+        return reinterpret_cast<RuleCounters*>(
+            verdict.program_address() / programs_a_counter + ahead_
+        );
+    }
+    void count(Verdict verdict, std::uint64_t bytes, std::uint64_t now_ms) const noexcept {
+        RuleCounters& counters = *of(verdict);
+        counters.packets.add(1);
         counters.bytes.add(bytes);
         counters.used_ms.set(now_ms);
     }
@@ -54,8 +63,12 @@ public:
     }
 
 private:
+    static constexpr std::uint64_t programs_a_counter = sizeof(Program) / sizeof(RuleCounters);
+    static_assert(sizeof(Program) % sizeof(RuleCounters) == 0);
+
     std::size_t lines_;
     RuleCounters* const first_;
+    const std::uint64_t ahead_;             // of where a program's address, scaled, points
     std::atomic<std::size_t> prepared_ = 0; // no counter from here on has a page of its own yet
 };
 

@@ -42,26 +42,27 @@ public:
     Table& operator=(const Table&) = delete;
 };
 
-/// What lookups found, by lane: programs, by the name that engines know them under.
+/// What lookups found, by lane.
 class Found {
 public:
-    const Program* operator[](std::size_t lane) const noexcept {
-        return static_cast<const Program*>(payload_[lane]);
+    Verdict operator[](std::size_t lane) const noexcept { return Verdict{payload_[lane]}; }
+    void set(std::size_t lane, Verdict verdict) noexcept { payload_[lane] = verdict.word(); }
+    void set(std::size_t lane, const Program* program) noexcept {
+        set(lane, program == nullptr ? Verdict{} : program->verdict());
     }
-    void set(std::size_t lane, const Program* program) noexcept { payload_[lane] = program; }
     /// For an engine to write to.
-    const void** payloads() noexcept { return payload_.data(); }
+    Payload* payloads() noexcept { return payload_.data(); }
 
 private:
-    std::array<const void*, burst_max> payload_;
+    std::array<Payload, burst_max> payload_;
 };
 
 /// Distinct conjunction ids that the rules of one table may use; one more is refused
 /// (too_many_conjunctions).
 inline constexpr std::size_t conjunctions_per_table_max = 1'024;
 
-/// Writes found[lane] = the program of the best rule that key[lane] matches at generation g,
-/// nullptr where there is none, for each lane in `live`. Parts are asked in the order of the best
+/// Writes found[lane] = the verdict of the best rule that key[lane] matches at generation g,
+/// none where there is none, for each lane in `live`. Parts are asked in the order of the best
 /// rank in each, and for a lane only those that can win. Not for tables with conjunctions.
 void find_rules(
     const Table& table, const FlowKey* keys, LaneMask live, Generation g, Found& found

@@ -39,9 +39,7 @@ bool goes_before(const Rule& a, const Rule& b) noexcept {
 }
 
 bool goes_before(const Entry& a, const Entry& b) {
-    const auto rule_of = [](const Entry& entry) -> const Rule& {
-        return *static_cast<const Program*>(entry.payload)->rule;
-    };
+    const auto rule_of = [](const Entry& entry) -> const Rule& { return *program_of(entry)->rule; };
     const auto mask = [&](const Entry& entry) { // the rule may not know its entry yet
         return rule_of(entry).least != nullptr ? *rule_of(entry).least : entry.form->mask();
     };
@@ -97,8 +95,9 @@ void TableParts::insert(Rule& rule, const Lowered& lowered, Generation next) {
 
 Entry* TableParts::enter(const Rule& rule, const Pattern& pattern, Generation born) {
     const Program& program = *rule.program;
-    return NamePart::is_named(pattern) ? names().insert(pattern, program.rank, born, &program)
-                                       : tuples_.insert(pattern, program.rank, born, &program);
+    const Payload payload = program.verdict().word();
+    return NamePart::is_named(pattern) ? names().insert(pattern, program.rank, born, payload)
+                                       : tuples_.insert(pattern, program.rank, born, payload);
 }
 
 void TableParts::put(Rule& rule, const Pattern& pattern, Generation born) {
@@ -203,7 +202,9 @@ void TableParts::apply(Generation next) {
         if (rule->place != Rule::Place::arriving)
             continue;
         RouteKind& kind = *rule->kind;
-        if (kind.part->set(*rule->vrf, rule->prefix, rule->length, rule->program.get())) {
+        if (kind.part->set(
+                *rule->vrf, rule->prefix, rule->length, rule->program->verdict().word()
+            )) {
             rule->place = Rule::Place::trie;
             continue;
         }
@@ -388,13 +389,9 @@ void TableParts::list_parts(Table& view) const {
 }
 
 void TableParts::for_each_rule(const std::function<void(const Rule&)>& visit) const {
-    tuples_.for_each([&](const Entry& entry) {
-        visit(*static_cast<const Program*>(entry.payload)->rule);
-    });
+    tuples_.for_each([&](const Entry& entry) { visit(*program_of(entry)->rule); });
     if (names_ != nullptr)
-        names_->rules().for_each([&](const Entry& entry) {
-            visit(*static_cast<const Program*>(entry.payload)->rule);
-        });
+        names_->rules().for_each([&](const Entry& entry) { visit(*program_of(entry)->rule); });
     for (const auto& [shape, kind] : kinds_)
         for (const Rule* rule : kind->routed)
             visit(*rule);

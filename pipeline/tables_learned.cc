@@ -17,7 +17,9 @@ bool Tables::learn_mac(BridgeId bridge, std::uint16_t vlan, std::uint64_t mac, P
     Pattern pattern;
     pattern.add(1, ~std::uint64_t{0}, key);
     auto* address = new LearnedAddress{.port = port};
-    of.mac_of[key] = {of.macs->insert(pattern, make_rank(0, 64), s.next(), address), address};
+    of.mac_of[key] = {
+        of.macs->insert(pattern, make_rank(0, 64), s.next(), reinterpret_cast<Payload>(address)),
+        address};
     return true;
 }
 

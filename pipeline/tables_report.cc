@@ -20,15 +20,28 @@ std::uint64_t cycles_of(const TableReport& of) {
 
 } // namespace
 
-RowCounters Tables::counters(const Rule& rule) const noexcept {
+RowCounters Tables::State::counted(const Rule& rule) const noexcept {
     RowCounters sum;
-    for (const auto& worker : state_->counters) {
-        const RuleCounters& c = worker->of(rule.counter);
-        sum.packets += c.packets.read();
-        sum.bytes += c.bytes.read();
-        sum.used_ms = std::max(sum.used_ms, c.used_ms.read());
+    const auto add = [&](const RowCounters& more) {
+        sum.packets += more.packets;
+        sum.bytes += more.bytes;
+        sum.used_ms = std::max(sum.used_ms, more.used_ms);
+    };
+    for (const Rule* at = &rule; at != nullptr;) {
+        for (const auto& worker : counters) {
+            const RuleCounters& c = worker->of(at->counter);
+            add({c.packets.read(), c.bytes.read(), c.used_ms.read()});
+        }
+        if (at->earlier == nullptr)
+            break;
+        add(at->earlier->gone);
+        at = at->earlier->latest;
     }
     return sum;
+}
+
+RowCounters Tables::counters(const Rule& rule) const noexcept {
+    return state_->counted(rule);
 }
 
 Generation Tables::born(const Rule& rule) const noexcept {

@@ -83,9 +83,9 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
                 " rules, and more than as many again wait for workers to let go of them"
         );
     TableState& table = s.tables[index(settings.table)];
-    ProgramPtr program =
+    const ProgramPtr compiled =
         compile_actions(table.bridge, settings.actions, settings.cookie, s, s.op_lists);
-    for (const ConjunctionClause& clause : program->conjunctions())
+    for (const ConjunctionClause& clause : compiled->conjunctions())
         if (!table.conjunctions.contains(clause.id) &&
             table.conjunctions.size() >= conjunctions_per_table_max)
             return fail(
@@ -96,7 +96,7 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
             );
     const bool named = asks_for_name(settings.match);
     if (named)
-        if (auto error = names_refusal(table, settings.match, *program))
+        if (auto error = names_refusal(table, settings.match, *compiled))
             return tl::unexpected<Error>{std::move(*error)};
     auto rule = std::make_unique<Rule>();
     rule->table = settings.table;
@@ -104,6 +104,8 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
     rule->born = s.next();
     rule->match_hash = stable_hash(settings.match);
     rule->counter = s.take_counter();
+    rule->program.reset(new (s.programs() + index(rule->counter)) Program{std::move(*compiled)});
+    Program* const program = rule->program.get();
     program->rule = rule.get();
     program->counter = rule->counter;
     if (program->conjunctive) {
@@ -124,7 +126,6 @@ Result<Rule*> Tables::insert_rule(const RuleSettings& settings) {
         rule->least = std::make_unique<const Mask>(lowered.least);
     program->rank = make_rank(settings.priority, lowered.least_bits);
     s.count_words(*program, rule->words, rule->shapes, +1);
-    rule->program = std::move(program);
     table.parts->insert(*rule, lowered, s.next());
     s.note_parts(settings.table);
     s.rules += rule->terms();
@@ -148,13 +149,10 @@ Result<Rule*> Tables::replace_rule(Rule* old, const RuleSettings& settings) {
     auto made = insert_rule(settings);
     if (!made)
         return made;
-    Rule* rule = *made;
-    s.free_counters.push_back(rule->counter); // fresh, and not seen by anybody yet
-    rule->counter = old->counter;
-    rule->program->counter = old->counter;
-    old->owns_counter = false;
+    (*made)->earlier = std::make_unique<Rule::Earlier>(Rule::Earlier{{}, old});
+    s.heirs.emplace(old, *made);
     erase_rule(old);
-    return rule;
+    return made;
 }
 
 void Tables::erase_rule(Rule* rule) {
@@ -200,8 +198,11 @@ void Tables::State::forget(std::vector<Rule*> gone) {
     }
     reclaimer.retire([this, gone = std::move(gone)] {
         for (Rule* rule : gone) {
-            if (rule->owns_counter)
-                free_counters.push_back(rule->counter);
+            if (const auto heir = heirs.find(rule); heir != heirs.end()) {
+                *heir->second->earlier = {counted(*rule), nullptr};
+                heirs.erase(heir);
+            }
+            free_counters.push_back(rule->counter);
             delete rule;
         }
     });

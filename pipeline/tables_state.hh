@@ -92,9 +92,10 @@ struct Tables::State final : Names {
           meter_views{to},
           port_views{to},
           bridge_views{to},
+          programs_memory{take_lines(counters_max() + 1), {counters_max() + 1}},
           link_up{std::make_unique<std::atomic<std::uint8_t>[]>(of.ports + 1)} {
         for (std::size_t i = 0; i < workers; ++i)
-            counters.push_back(std::make_unique<WorkerCounters>(counters_max() + 1));
+            counters.push_back(std::make_unique<WorkerCounters>(counters_max() + 1, programs()));
         ports.emplace_back(); // PortId::none
     }
 
@@ -130,6 +131,9 @@ struct Tables::State final : Names {
         return !free_counters.empty() || counters_used < counters_max();
     }
     CounterId take_counter(); // where has_counter()
+    /// Of rules, by CounterId; real as far as rules have used it.
+    Program* programs() const noexcept { return static_cast<Program*>(programs_memory.get()); }
+    RowCounters counted(const Rule& rule) const noexcept; // its earlier versions included
     void bury(std::vector<Rule*> gone);
     void forget(std::vector<Rule*> gone); // that are in no table any more
     const Actions* miss_of(const TableState& table) const;
@@ -167,8 +171,11 @@ struct Tables::State final : Names {
     PagedArrayWriter<Meter> meter_views;
     PagedArrayWriter<PortView> port_views;
     PagedArrayWriter<BridgeView> bridge_views;
+    std::unique_ptr<void, LinesDeleter> programs_memory;
     std::unique_ptr<std::atomic<std::uint8_t>[]> link_up;
 
+    std::unordered_map<const Rule*, Rule*>
+        heirs; // of rules that were replaced, until they are gone
     std::vector<std::unique_ptr<WorkerCounters>> counters;
     std::vector<CounterId> free_counters;
     std::uint32_t counters_used = 0; // CounterId 0 is none

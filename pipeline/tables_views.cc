@@ -108,6 +108,7 @@ const World& Tables::commit() {
     world->meters = s.meter_views.freeze();
     world->ports = s.port_views.freeze();
     world->bridges = s.bridge_views.freeze();
+    world->hops = s.op_lists.hops().first();
     world->link_up = s.link_up.get();
     if (s.world != nullptr)
         s.reclaimer.retire([old = s.world] { delete old; });

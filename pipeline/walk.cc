@@ -45,10 +45,7 @@ void Walk<traced>::lookup(const Table* table, LaneMask here, Found& found) noexc
         find_rules(*table, burst_.key.data(), here, now_.generation, found);
     const WorkerCounters& counters = worker_.counters;
     if (!traced && !counters.stay_near())
-        for_lanes(here, [&](std::size_t lane) {
-            if (found[lane] != nullptr)
-                __builtin_prefetch(&counters.of(found[lane]->counter), 1);
-        });
+        for_lanes(here, [&](std::size_t lane) { __builtin_prefetch(counters.of(found[lane]), 1); });
 }
 
 /// In no table, or in one with names or conjunctions.
@@ -62,16 +59,17 @@ void Walk<traced>::lookup_otherwise(const Table* table, LaneMask here, Found& fo
         find_rules(*table, burst_.key.data(), here, g, found);
     for (const std::size_t lane : Lanes{here}) {
         if (table == nullptr)
-            found.set(lane, nullptr);
+            found.set(lane, Verdict{});
         else if (table->has_conjunctions)
             found.set(lane, find_rule(*table, burst_.key[lane], g, named[lane]));
-        else if (named[lane] != nullptr && (found[lane] == nullptr || goes_first(*named[lane], *found[lane])))
+        else if (named[lane] != nullptr && (found[lane].program() == nullptr || goes_first(*named[lane], *found[lane].program())))
             found.set(lane, named[lane]);
     }
 }
 
 template <bool traced>
-bool Walk<traced>::hit(std::size_t lane, const Table* table, const Program* found) noexcept {
+bool Walk<traced>::hit(std::size_t lane, const Table* table, Verdict verdict) noexcept {
+    const Program* const found = verdict.program();
     Lane& at = machines_.lane[lane];
     if (++at.steps > walk_steps_max) [[unlikely]]
         return abort(lane, Drop::steps_exceeded) == Next::table;
@@ -96,7 +94,7 @@ bool Walk<traced>::hit(std::size_t lane, const Table* table, const Program* foun
     tell(lane, {.what = StoryStep::What::lookup, .table = table->id, .rule = found->rule});
     if constexpr (!traced)
         if (table->counters)
-            worker_.counters.add(found->counter, 1, burst_.packet[lane].bytes, worker_.now_ms);
+            worker_.counters.count(verdict, burst_.packet[lane].bytes, worker_.now_ms);
     return run_program(lane, found);
 }
 

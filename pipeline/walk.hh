@@ -29,7 +29,7 @@ public:
     /// The table of the lowest active lane, and the lanes that stand at it.
     const Table* gather(LaneMask active, LaneMask& here) const noexcept;
     void lookup(const Table* table, LaneMask here, Found& found) noexcept;
-    bool hit(std::size_t lane, const Table* table, const Program* found) noexcept;
+    bool hit(std::size_t lane, const Table* table, Verdict verdict) noexcept;
     bool run_program(std::size_t lane, const Program* program) noexcept;
     /// Hits in the first table whose program is a drop or one whole output, perhaps after a hop's
     /// edits, for lanes that have no machine yet: makes them dropped or plain lanes of the burst.
@@ -45,6 +45,8 @@ private:
     void lookup_otherwise(const Table* table, LaneMask here, Found& found) noexcept;
     template <bool counts>
     LaneMask lanes_left(LaneMask here, const Found& found) noexcept;
+    bool send_all(LaneMask here, const Found& found) noexcept;
+    bool takes(std::size_t port, PortNumber inport) const noexcept;
     bool run(std::size_t lane) noexcept;
     Next step(std::size_t lane, const Op& op) noexcept;
     Next list_ended(std::size_t lane) noexcept;

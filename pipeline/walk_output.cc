@@ -97,11 +97,41 @@ auto Walk<traced>::output(
     return Next::on;
 }
 
+/// A port that takes packets of this ingress as they are.
+template <bool traced>
+bool Walk<traced>::takes(std::size_t port, PortNumber inport) const noexcept {
+    const PortView* const view = now_.ports.find(port);
+    return view != nullptr && !view->is_patch && refusal(view, inport, false) == Drop::none;
+}
+
 template <bool traced>
 LaneMask Walk<traced>::end_at_once(const Table& table, LaneMask here, const Found& found) noexcept {
-    const LaneMask left =
-        table.counters ? lanes_left<true>(here, found) : lanes_left<false>(here, found);
-    return here & ~left;
+    if (here == 0)
+        return 0;
+    if (!table.counters)
+        return here & ~lanes_left<false>(here, found);
+    return send_all(here, found) ? here : here & ~lanes_left<true>(here, found);
+}
+
+/// Where all lanes go to one port, no more is left to each than its counters.
+template <bool traced>
+bool Walk<traced>::send_all(LaneMask here, const Found& found) noexcept {
+    const auto lane = static_cast<std::size_t>(std::countr_zero(here));
+    const Verdict first = found[lane];
+    Payload differs = 0;
+    for_lanes(here, [&](std::size_t at) { differs |= found[at].word() ^ first.word(); });
+    if ((differs & Verdict::end_bits) != 0 || first.way() != Way::send ||
+        !takes(first.target(), burst_.key[lane].inport()))
+        return false;
+    const auto& packets = burst_.packet;
+    const WorkerCounters& counters = worker_.counters;
+    const std::uint64_t now_ms = worker_.now_ms;
+    for_lanes(here, [&](std::size_t at) {
+        counters.count(found[at], packets[at].bytes, now_ms);
+    });
+    burst_.port.fill(static_cast<PortId>(first.target()));
+    burst_.plain |= here;
+    return true;
 }
 
 // Packets of a burst often go the same way: the last port's state is kept. Which packets drop
@@ -112,45 +142,47 @@ LaneMask Walk<traced>::lanes_left(LaneMask here, const Found& found) noexcept {
     Burst& burst = burst_;
     const WorkerCounters& counters = worker_.counters;
     const std::uint64_t now_ms = worker_.now_ms;
+    const Hop* const hops = now_.hops;
     std::size_t open = ~std::size_t{0}; // a port that takes packets of this ingress, or none
     LaneMask left = 0;
     LaneMask dropped = 0;
-    LaneMask hops = 0;
+    LaneMask hopping = 0;
     for_lanes(here, [&](std::size_t lane) {
-        const Program* const program = found[lane];
-        if (program == nullptr || program->way == Program::Way::walk) [[unlikely]] {
+        const Verdict verdict = found[lane];
+        const Way way = verdict.way();
+        std::size_t port = verdict.target();
+        if (way == Way::hop) {
+            const Hop& hop = hops[port];
+            const FlowKey& key = burst.key[lane];
+            if (hop.decrements_ttl && key.is(Shape::ip) && (key.word[4] >> 48 & 0xff) <= 1)
+                [[unlikely]] {
+                left |= lane_bit(lane);
+                return;
+            }
+            burst.hop[lane] = &hop;
+            hopping |= lane_bit(lane);
+            port = index(hop.port);
+        } else if (way == Way::walk) [[unlikely]] {
+            __builtin_prefetch(verdict.program());
             left |= lane_bit(lane);
             return;
         }
-        const std::size_t drops = static_cast<std::size_t>(program->way) & 1;
-        const std::size_t port = index(program->port);
+        const std::size_t drops = static_cast<std::size_t>(way) & 1;
         if (((port ^ open) & (drops - 1)) != 0) [[unlikely]] {
-            const PortView* view = now_.ports.find(port);
-            if (view == nullptr || view->is_patch ||
-                refusal(view, burst.key[lane].inport(), false) != Drop::none) {
+            if (!takes(port, burst.key[lane].inport())) {
                 left |= lane_bit(lane);
                 return;
             }
             open = port;
         }
-        if (program->way == Program::Way::hop) {
-            const FlowKey& key = burst.key[lane];
-            if (program->decrements_ttl && key.is(Shape::ip) && (key.word[4] >> 48 & 0xff) <= 1)
-                [[unlikely]] {
-                left |= lane_bit(lane);
-                return;
-            }
-            burst.hop[lane] = program->op.get();
-            hops |= lane_bit(lane);
-        }
-        burst.port[lane] = program->port;
+        burst.port[lane] = static_cast<PortId>(port);
         burst.why[lane] = Drop::policy;
         dropped |= static_cast<LaneMask>(drops) << lane;
         if constexpr (counts)
-            counters.add(program->counter, 1, burst.packet[lane].bytes, now_ms);
+            counters.count(verdict, burst.packet[lane].bytes, now_ms);
     });
     burst.plain |= here & ~(left | dropped);
-    burst.hops |= hops;
+    burst.hops |= hopping & ~left;
     return left;
 }
 
@@ -257,7 +289,7 @@ auto Walk<traced>::normal(std::size_t lane, std::uint32_t max_bytes) noexcept ->
     const Entry* known =
         (key.word[1] >> 56 & 1) != 0 ? nullptr : bridge.macs->find(wanted, now_.generation);
     if (known != nullptr) {
-        const PortId port = static_cast<const LearnedAddress*>(known->payload)->port;
+        const PortId port = reinterpret_cast<const LearnedAddress*>(known->payload)->port;
         const PortView* view = now_.ports.find(index(port));
         if (view == nullptr)
             return refuse(lane, port, Drop::no_such_port);
@@ -285,7 +317,7 @@ void Walk<traced>::learn(
     FlowKey wanted;
     wanted.word[1] = mac_key(vlan, mac);
     if (const Entry* known = bridge.macs->find(wanted, now_.generation); known != nullptr) {
-        const auto& address = *static_cast<const LearnedAddress*>(known->payload);
+        const auto& address = *reinterpret_cast<const LearnedAddress*>(known->payload);
         if (address.port == ingress.id) {
             if (address.used_ms.load(std::memory_order_relaxed) != worker_.now_ms)
                 address.used_ms.store(worker_.now_ms, std::memory_order_relaxed);

@@ -16,6 +16,7 @@ namespace weft {
 class Table;
 class TupleSpace;
 struct Group;
+struct Hop;
 struct Meter;
 
 /// A dense array of pointers that changes by path: pages of 256 hang on a root, and a change copies
@@ -65,6 +66,7 @@ struct World {
     PagedArray<Meter> meters;       // by MeterId
     PagedArray<PortView> ports;     // by PortId
     PagedArray<BridgeView> bridges; // by BridgeId
+    const Hop* hops = nullptr;      // by Verdict::target()
     const std::atomic<std::uint8_t>* link_up =
         nullptr; // by PortId: runtime state, outside the generation
 };

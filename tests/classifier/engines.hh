@@ -39,11 +39,11 @@ inline EngineRule ranked(const Pattern& pattern, std::uint32_t priority) {
     return {pattern, make_rank(priority, pattern.mask.bit_count())};
 }
 
-inline const void* payload_of(int number) {
-    return reinterpret_cast<const void*>(static_cast<std::intptr_t>(number) * 64);
+inline Payload payload_of(int number) {
+    return static_cast<Payload>(number) * 64;
 }
-inline int number_of(const void* payload) {
-    return static_cast<int>(reinterpret_cast<std::intptr_t>(payload) / 64);
+inline int number_of(Payload payload) {
+    return static_cast<int>(payload / 64);
 }
 
 /// A tuple space; what its rules are like makes it one engine or another.
@@ -294,7 +294,7 @@ public:
     void after_grace() { reclaimer_.run_all(); }
     void background(Random&) {}
     void lookup(const FlowKey* keys, LaneMask live, Generation g, int* found) const {
-        std::array<const void*, burst_max> payload{};
+        std::array<Payload, burst_max> payload{};
         const LaneMask hit = part_.lookup(keys, live, g, payload.data());
         for (const std::size_t lane : Lanes{live & hit})
             found[lane] = number_of(payload[lane]);

@@ -31,7 +31,7 @@ public:
         : space_{reclaimer_, hash_key, any_order} {
         auto priority = static_cast<std::uint32_t>(rules.size());
         for (const Pattern& rule : rules)
-            space_.insert(rule, make_rank(priority--, 0), 1, &space_);
+            space_.insert(rule, make_rank(priority--, 0), 1, 1);
         for (int round = 0; round < 2 && space_.wants_plan(); ++round) {
             space_.adopt(plan_tuples(space_.sample(1'024, 1), 1));
             while (space_.move_some(1'024) || space_.is_moving())

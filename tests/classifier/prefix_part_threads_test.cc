@@ -24,8 +24,8 @@ bool is_there(std::uint64_t v, unsigned k, Generation g) {
         return v == 0 && g % 23 != 0;
     return (g / (2 + v % 5) + v + k) % 3 == 0;
 }
-const void* payload_of(std::uint64_t v, unsigned k) {
-    return reinterpret_cast<const void*>((v * 8 + k + 1) * 64);
+Payload payload_of(std::uint64_t v, unsigned k) {
+    return (v * 8 + k + 1) * 64;
 }
 
 using Readers = test::CountedReaders<Generation>;
@@ -41,15 +41,15 @@ void read(const PrefixPart& part, Readers& readers, std::size_t number) {
             shared[lane] = static_cast<unsigned>((round / 3 + lane) % 33);
             keys[lane].word[3] = 0x0a0a'0a0a ^ (std::uint64_t{1} << 32 >> (shared[lane] + 1));
         }
-        std::array<const void*, burst_max> found{};
+        std::array<Payload, burst_max> found{};
         const LaneMask hit = part.lookup(keys.data(), ~LaneMask{0}, g, found.data());
         for (std::size_t lane = 0; lane < burst_max; ++lane) {
-            const void* wanted = nullptr;
+            Payload wanted = 0;
             for (unsigned k = 0; k < 4; ++k)
                 if (8 * (k + 1) <= shared[lane] && is_there(keys[lane].word[6], k, g))
                     wanted = payload_of(keys[lane].word[6], k);
             const bool right =
-                found[lane] == wanted && (hit >> lane & 1) == (wanted != nullptr ? 1u : 0u);
+                found[lane] == wanted && (hit >> lane & 1) == (wanted != 0 ? 1u : 0u);
             readers.wrong += right ? 0 : 1;
         }
         ++round;

@@ -126,7 +126,7 @@ struct Table {
         return made;
     }
     void insert(std::uint64_t bits, std::uint64_t value) {
-        entries.push_back(space.insert(exactly(3, bits, value), make_rank(1, 24), 1, this));
+        entries.push_back(space.insert(exactly(3, bits, value), make_rank(1, 24), 1, 1));
     }
     void remove_all() {
         for (Entry* entry : std::exchange(entries, {})) {
@@ -197,7 +197,7 @@ struct ManyTuples {
         plan.best_ranks.push_back(0);
         for (int more = 0; more < 4; ++more) // no handful
             for (std::size_t i = 0; i < count; ++i)
-                space.insert(rule(i), rank(i), 1, this);
+                space.insert(rule(i), rank(i), 1, 1);
         space.adopt(plan);
         settle();
     }
@@ -234,9 +234,9 @@ TEST(TupleFilter, lanes_that_go_different_ways_through_many_tuples_each_find_the
 TEST(TupleFilter, a_rule_that_outranks_all_is_found_in_the_tuple_that_is_probed_last) {
     ManyTuples table;
     const FlowKey key = ManyTuples::key(ManyTuples::count);
-    table.space.insert(ManyTuples::rule(0), make_rank(1'000, 8), 1, &table);
+    table.space.insert(ManyTuples::rule(0), make_rank(1'000, 8), 1, 1);
     EXPECT_EQ(table.space.find(key, 1)->rank, make_rank(1'000, 8));
-    table.space.insert(Pattern{}, make_rank(2'000, 0), 1, &table);
+    table.space.insert(Pattern{}, make_rank(2'000, 0), 1, 1);
     EXPECT_EQ(table.space.find(key, 1)->rank, make_rank(2'000, 0));
     EXPECT_EQ(table.space.find(FlowKey{}, 1)->rank, make_rank(2'000, 0));
     EXPECT_LE(table.space.cost(key, 1).probes, table.space.bound().probes);
@@ -285,7 +285,7 @@ TEST(TupleFilter, the_plan_of_an_access_list_has_a_filter_that_keeps_keys_from_m
         if (random() % 2 == 0)
             pattern.add(4, 0xffff, random() % 1'000);
         rules.push_back(pattern);
-        table.entries.push_back(table.space.insert(pattern, make_rank(1, 24), 1, &table));
+        table.entries.push_back(table.space.insert(pattern, make_rank(1, 24), 1, 1));
     }
     const TuplePlan plan = plan_tuples(table.space.sample(1'024, 1), 1);
     EXPECT_FALSE(plan.filter.windows.empty());

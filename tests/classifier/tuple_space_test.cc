@@ -14,11 +14,11 @@ namespace {
 using test::ManualReclaimer;
 
 bool number_goes_first(const Entry& a, const Entry& b) {
-    return reinterpret_cast<std::intptr_t>(a.payload) > reinterpret_cast<std::intptr_t>(b.payload);
+    return a.payload > b.payload;
 }
 
-const void* payload_of(int number) {
-    return reinterpret_cast<const void*>(static_cast<std::intptr_t>(number));
+Payload payload_of(int number) {
+    return static_cast<Payload>(number);
 }
 
 Pattern exactly(std::uint8_t word, std::uint64_t mask, std::uint64_t value) {

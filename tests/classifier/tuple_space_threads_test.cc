@@ -24,8 +24,8 @@ bool is_there(std::uint64_t k, Generation g) {
 
 using Readers = test::CountedReaders<Generation>;
 
-const void* payload_of(std::uint64_t k) {
-    return reinterpret_cast<const void*>(k + 1);
+Payload payload_of(std::uint64_t k) {
+    return k + 1;
 }
 Mask mask_of(std::uint64_t bits) {
     Mask mask;
@@ -97,11 +97,11 @@ TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_wo
             }
         }
         // Ranks rise, so that bounds widen under the readers' eyes.
-        space.insert(other_rule(g), make_rank(static_cast<std::uint32_t>(g), 4), g, &space);
+        space.insert(other_rule(g), make_rank(static_cast<std::uint32_t>(g), 4), g, 1);
         readers.published.store(g);
     };
     for (std::uint64_t i = 0; i < other_masks; ++i)
-        space.insert(other_rule(i), make_rank(1, 4), 1, &space);
+        space.insert(other_rule(i), make_rank(1, 4), 1, 1);
     commit(1);
     std::vector<std::thread> threads;
     for (std::size_t reader = 0; reader < Readers::count; ++reader)

@@ -280,7 +280,7 @@ public:
             part.wildcards().adopt(CompiledWildcards::compile(part.wildcards().job(2)));
     }
 
-    const void* wanted(const PayloadName& name, std::uint64_t metadata, Generation g) const {
+    Payload wanted(const PayloadName& name, std::uint64_t metadata, Generation g) const {
         const SaidRule* best = nullptr;
         for (const SaidRule& rule : rules_)
             if (rule.born <= g && g < rule.died && rule.field == name.field &&
@@ -288,7 +288,7 @@ public:
                 test::naive_matches(rule.pattern, std::string{name.view()}) &&
                 (best == nullptr || rule.rank > best->rank))
                 best = &rule;
-        return best == nullptr ? nullptr : payload(static_cast<std::size_t>(best - rules_.data()));
+        return best == nullptr ? 0 : payload(static_cast<std::size_t>(best - rules_.data()));
     }
     /// A burst of random names, some of them without any.
     void ask(Generation g) {
@@ -306,14 +306,14 @@ public:
         const std::size_t hits_max = part.bound().hits;
         for (const std::size_t lane : Lanes{live}) {
             const PayloadName& name = lanes->name[lane];
-            const void* const got = best[lane] == nullptr ? nullptr : best[lane]->payload;
+            const Payload got = best[lane] == nullptr ? 0 : best[lane]->payload;
             ASSERT_EQ(got, wanted(name, metadata[lane], g)) << name.view() << " at " << g;
             ASSERT_LE(lanes->hits[lane].count, hits_max) << name.view();
-            hits += got != nullptr ? 1 : 0;
+            hits += got != 0 ? 1 : 0;
         }
     }
 
-    static const void* payload(std::size_t rule) { return reinterpret_cast<const void*>(rule + 1); }
+    static Payload payload(std::size_t rule) { return rule + 1; }
 
     RandomNames random;
     test::ManualReclaimer reclaimer;

@@ -433,16 +433,15 @@ TEST(Rewrite, a_hop_is_the_edit_that_it_stands_for) {
             if ((what & 2) != 0)
                 hop = with_address(hop, 2, 0xfedc'ba98'7654'0000);
             hop.decrements_ttl = (what & 4) != 0;
-            const Hop again = hop_of(pack(hop));
 
             OwnedPacket short_way{spec.bytes()}, long_way{spec.bytes()};
             FlowKey key;
             for (OwnedPacket* owned : {&short_way, &long_way})
                 ASSERT_EQ(parse(owned->packet, PortNumber{1}, {}, key), Drop::none);
-            const Edit edit = edit_of(again, key);
+            const Edit edit = edit_of(hop, key);
             const WordMask may = std::uint64_t{what & 3} << 1 | std::uint64_t{what & 4} << 2;
             ASSERT_EQ(edit.dirty, key.is(Shape::ip) ? may : may & ~WordMask{16});
-            rewrite_hop(short_way.packet, key.shape(), again);
+            rewrite_hop(short_way.packet, key.shape(), hop);
             rewrite(long_way.packet, key.shape(), edit);
             ASSERT_EQ(short_way.bytes(), long_way.bytes()) << what;
             FlowKey after;

@@ -34,6 +34,52 @@ TEST(Tables, counters_of_rules_that_wait_for_workers_are_bounded_and_come_back) 
     EXPECT_TRUE(tables.insert_rule(settings).has_value());
 }
 
+TEST(Tables, a_row_keeps_what_its_earlier_versions_counted_and_still_count) {
+    test::ManualReclaimer reclaimer;
+    Tables tables{{}, 1, reclaimer, 1};
+    const BridgeId main = *tables.bridge_id("main");
+    const PortId in = *tables.port_id(main, "in");
+    tables.set_port(in, {.number = PortNumber{1}});
+    const RuleSettings settings{
+        .table = *tables.table_id(main, 0),
+        .priority = 1,
+        .match = {.terms = {Term{}}},
+        .actions = {}};
+    PipelineWorker worker{tables.worker_counters(0), 0};
+    const auto burst = std::make_unique<Burst>();
+    test::OwnedPacket owned{test::udp("10.0.0.1:5 > 10.0.0.2:53").bytes()};
+    std::uint64_t packets = 0;
+    const auto run = [&](const World& world) {
+        burst->count = 1;
+        burst->bridge = main;
+        burst->ingress = in;
+        burst->packet[0] = owned.packet;
+        worker.now_ms = ++packets;
+        process(*burst, world, worker);
+    };
+    Rule* rule = *tables.insert_rule(settings);
+    const auto expect_all = [&] {
+        const RowCounters got = tables.counters(*rule);
+        EXPECT_EQ(got.packets, packets);
+        EXPECT_EQ(got.bytes, packets * owned.packet.bytes);
+        EXPECT_EQ(got.used_ms, packets);
+    };
+    for (int version = 0; version < 12; ++version) {
+        const World& before = tables.commit();
+        run(before);
+        rule = *tables.replace_rule(rule, settings);
+        run(tables.commit());
+        run(before); // a worker that has not seen the commit
+        expect_all();
+        if (version % 3 == 2) // until then, several of them wait
+            reclaimer.run_all();
+        expect_all();
+    }
+    tables.erase_rule(rule);
+    tables.commit();
+    reclaimer.run_all();
+}
+
 TEST(Tables, a_port_for_which_there_is_no_room_is_none_that_packets_leave_by) {
     test::ManualReclaimer reclaimer;
     Tables tables{TableLimits{.ports = 2}, 1, reclaimer, 1};

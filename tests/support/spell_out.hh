@@ -23,7 +23,7 @@ inline void spell_out_plain(Burst& burst) noexcept {
         effect = {.kind = Effect::Kind::output, .port = burst.port[lane]};
         if (edits) {
             effect.edit = effects.edits_used++;
-            effects.edits[effect.edit] = edit_of(hop_of(*burst.hop[lane]), burst.key[lane]);
+            effects.edits[effect.edit] = edit_of(*burst.hop[lane], burst.key[lane]);
         }
     }
     burst.plain = burst.hops = 0;
