@@ -52,7 +52,7 @@ inline bool head_is_ready(const rte_mbuf& buffer) noexcept {
            (buffer.ol_flags & buffer_flags) == 0 && buffer.data_off >= headroom_least;
 }
 
-/// Describes a buffer that keeps the guarantee.
+/// Describes a buffer that keeps the guarantee, but for what parse writes.
 inline void describe(rte_mbuf* buffer, Packet& packet) noexcept {
     packet.data = rte_pktmbuf_mtod(buffer, std::byte*);
     packet.bytes = buffer->pkt_len;
@@ -60,10 +60,6 @@ inline void describe(rte_mbuf* buffer, Packet& packet) noexcept {
     packet.headroom_bytes = buffer->data_off;
     packet.l4_checksum = Checksum::unknown;
     packet.l3_checksum = Checksum::unknown;
-    packet.l2_bytes = 0;
-    packet.reserved = 0;
-    packet.l3_offset = 0;
-    packet.l4_offset = 0;
     packet.segment_bytes = 0;
     packet.owner = buffer;
 }

@@ -191,14 +191,16 @@ std::uint32_t Worker::take_in(std::uint32_t count) noexcept {
     for (std::uint32_t i = 0; i < count; ++i) {
         rte_mbuf* const buffer = taken_.buffer[i];
         rte_prefetch0(rte_pktmbuf_mtod(buffer, void*));
-        describe(buffer, burst.packet[i]);
+        Packet& packet = burst.packet[i];
+        describe(buffer, packet);
         others |= differs_from_plain(*buffer);
-        bytes += buffer->pkt_len;
-        bytes_max = std::max(bytes_max, buffer->pkt_len);
+        bytes += packet.bytes;
+        bytes_max = std::max(bytes_max, packet.bytes);
     }
     taken_.bytes = bytes;
     taken_.bytes_max = bytes_max;
     taken_.as_received = true;
+    burst.unfinished = others != 0;
     return others == 0 ? count : take_in_others(count);
 }
 
@@ -308,6 +310,7 @@ void Worker::run_trace(const Command& command, const World* now) noexcept {
     burst.packet[0].head_bytes = static_cast<std::uint16_t>(std::min<std::size_t>(bytes, 0xffff));
     burst.packet[0].headroom_bytes = static_cast<std::uint16_t>(job.headroom);
     burst.count = 1;
+    burst.unfinished = false;
     burst.bridge = command.bridge;
     burst.ingress = command.ingress;
     pipeline_->now_ms = shared_.clock.at(rte_rdtsc());

@@ -25,11 +25,12 @@ struct Packet {
     std::uint16_t headroom_bytes = 0;
     Checksum l4_checksum = Checksum::unknown;
     Checksum l3_checksum = Checksum::unknown;
-    std::uint8_t l2_bytes = 0; // Ethernet and VLAN tags: where L3 begins; written by parse
-    std::uint8_t reserved = 0;
-    std::uint16_t l3_offset = 0;     // 0: no L3 header was recognised
-    std::uint16_t l4_offset = 0;     // 0: none (also for later fragments)
     std::uint16_t segment_bytes = 0; // segmentation asked for: payload bytes per segment; 0: none
+    // Written by parse:
+    std::uint8_t l2_bytes = 0; // Ethernet and VLAN tags: where L3 begins
+    std::uint8_t reserved = 0;
+    std::uint16_t l3_offset = 0; // 0: no L3 header was recognised
+    std::uint16_t l4_offset = 0; // 0: none (also for later fragments)
     void* owner = nullptr;           // dataplane's handle (an mbuf); the pipeline never looks at it
 };
 

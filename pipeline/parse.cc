@@ -308,9 +308,12 @@ parse_one(Packet& packet, PortNumber inport, const Depth& depth, FlowKey& key) n
 
 /// The whole of parse() where nothing above Ethernet is asked for and the frame is an untagged one
 /// with a type. False, and nothing written, where there is more to it.
-inline bool parse_ethernet(Packet& packet, PortNumber inport, FlowKey& key) noexcept {
-    if (packet.head_bytes < ether::header_bytes || packet.l4_checksum == Checksum::partial ||
-        packet.segment_bytes != 0) [[unlikely]]
+inline bool
+parse_ethernet(Packet& packet, PortNumber inport, bool unfinished, FlowKey& key) noexcept {
+    if (packet.head_bytes < ether::header_bytes) [[unlikely]]
+        return false;
+    if (unfinished && (packet.l4_checksum == Checksum::partial || packet.segment_bytes != 0))
+        [[unlikely]]
         return false;
     constexpr std::uint64_t high48 = ~std::uint64_t{0xffff};
     const auto src_type = load_be<std::uint64_t>(packet.data + 6);
@@ -411,9 +414,11 @@ parse_lane(Burst& burst, std::size_t lane, PortNumber inport, const Depth& depth
     return LaneMask{burst.why[lane] != Drop::none} << lane;
 }
 
+/// IEEE 802.1Q, table 8-1: 01-80-c2-00-00-0x.
 constexpr bool is_reserved_multicast(const FlowKey& key) noexcept {
-    return key.word[1] >> 32 == 0x0180'c200 && key.word[1] >> 20 == 0x0180'c200'0000 >> 4;
+    return key.word[1] >> 20 == 0x0180'c200'0000 >> 4;
 }
+constexpr std::uint64_t group_bit = std::uint64_t{1} << 56; // of word 1
 
 } // namespace
 
@@ -425,13 +430,13 @@ ParsedLanes parse(Burst& burst, PortNumber inport, const Depth& depth) noexcept 
     ParsedLanes lanes{.live = first_lanes(burst.count)};
     burst.why.fill(Drop::none);
     burst.shape.fill(0);
+    std::uint64_t destinations = 0;
     const auto each = [&](auto&& parse_usual) {
         for (std::size_t lane = 0, count = burst.count; lane < count; ++lane) {
             FlowKey& key = burst.key[lane];
             if (!parse_usual(lane, burst.packet[lane], key)) [[unlikely]]
                 lanes.live &= ~parse_lane(burst, lane, inport, depth);
-            if (is_reserved_multicast(key)) [[unlikely]]
-                lanes.reserved_multicast |= lane_bit(lane);
+            destinations |= key.word[1];
         }
     };
     if (depth.l3)
@@ -441,13 +446,20 @@ ParsedLanes parse(Burst& burst, PortNumber inport, const Depth& depth) noexcept 
                 burst.shape[lane] = key.shape();
             return is_usual;
         });
+    else if (depth.words >> 8 == 0 && !burst.unfinished)
+        each([&](std::size_t, Packet& packet, FlowKey& key) {
+            return parse_ethernet(packet, inport, false, key);
+        });
     else if (depth.words >> 8 == 0)
         each([&](std::size_t, Packet& packet, FlowKey& key) {
-            return parse_ethernet(packet, inport, key);
+            return parse_ethernet(packet, inport, true, key);
         });
     else
         each([](std::size_t, Packet&, FlowKey&) { return false; });
-    lanes.reserved_multicast &= lanes.live;
+    if ((destinations & group_bit) != 0)
+        for (const std::size_t lane : Lanes{lanes.live})
+            if (is_reserved_multicast(burst.key[lane])) [[unlikely]]
+                lanes.reserved_multicast |= lane_bit(lane);
     return lanes;
 }
 
