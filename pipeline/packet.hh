@@ -31,7 +31,7 @@ struct Packet {
     std::uint8_t reserved = 0;
     std::uint16_t l3_offset = 0; // 0: no L3 header was recognised
     std::uint16_t l4_offset = 0; // 0: none (also for later fragments)
-    void* owner = nullptr;           // dataplane's handle (an mbuf); the pipeline never looks at it
+    void* owner = nullptr;       // dataplane's handle (an mbuf); the pipeline never looks at it
 };
 
 } // namespace weft
