@@ -172,10 +172,11 @@ bool Worker::poll(RxQueue& queue, Plan& plan) noexcept {
     burst.bridge = view->bridge;
     burst.ingress = queue.id;
     pipeline_->now_ms = now_ms_;
-    process(burst, now, *pipeline_);
+    decide(burst, now, *pipeline_);
     if (burst.learned_count != 0)
         report_learned();
     transmit_.run(burst, taken_, plan, now_ms_, account_);
+    count_rules(burst, *pipeline_);
     ledger_.post(account_);
     bursts.add(1);
     return true;

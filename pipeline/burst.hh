@@ -7,6 +7,7 @@
 #include "base/lanes.hh"
 #include "pipeline/packet.hh"
 #include "pipeline/rewrite.hh"
+#include "pipeline/verdict.hh"
 
 #include <array>
 #include <cstdint>
@@ -72,6 +73,7 @@ struct Burst {
     LaneMask live = 0;      // lanes that parse let through
     LaneMask plain = 0;     // lanes for which all that was decided is `port`; they have no effects
     LaneMask hops = 0;      // of them, those that get a hop's edits before
+    LaneMask counted = 0;   // lanes whose rule, in `found`, count_rules() is to count
     BridgeId bridge{};      // where the burst came in
     PortId ingress = PortId::none;
     std::array<Packet, burst_max> packet;
@@ -79,6 +81,7 @@ struct Burst {
     std::array<Drop, burst_max> why;            // of lanes without effects
     std::array<PortId, burst_max> port;         // of plain lanes
     std::array<const Hop*, burst_max> hop;      // of lanes in `hops`
+    Found found;                                // by the bridge's first table
     std::array<FlowKey, burst_max> key;
     Effects effects;
     std::uint32_t learned_count = 0;

@@ -61,7 +61,7 @@ template <bool traced>
 LaneMask run_first_table(Burst& burst, const World& now, Walk<traced>& walk) noexcept {
     const TableId id = now.bridges.find(index(burst.bridge))->first_table;
     const Table* table = now.tables.find(index(id));
-    Found found;
+    Found& found = burst.found;
     walk.lookup(table, burst.live, found);
     LaneMask rest = burst.live;
     if constexpr (!traced)
@@ -93,6 +93,7 @@ void process_traced(
     burst.effects.clear();
     burst.plain = 0;
     burst.hops = 0;
+    burst.counted = 0;
     burst.learned_count = 0;
     Depth depth = now.depth;
     if (first != nullptr) // it may be younger than the world
@@ -119,10 +120,18 @@ void process_traced(
 
 } // namespace
 
-void process(Burst& burst, const World& now, PipelineWorker& worker) noexcept {
+void decide(Burst& burst, const World& now, PipelineWorker& worker) noexcept {
     if (worker.story != nullptr) [[unlikely]]
         return process_traced<true>(burst, nullptr, now, worker);
     process_traced<false>(burst, nullptr, now, worker);
+}
+
+void count_rules(const Burst& burst, PipelineWorker& worker) noexcept {
+    WorkerCounters& counters = worker.counters;
+    const std::uint64_t now_ms = worker.now_ms;
+    for_lanes(burst.counted, [&](std::size_t lane) {
+        counters.count(burst.found[lane], burst.packet[lane].bytes, now_ms);
+    });
 }
 
 void process_with(

@@ -42,7 +42,16 @@ public:
 
 /// Runs the burst's packets (count, packet[], bridge, ingress are set) under `now`: fills keys,
 /// effects and why. Never allocates, locks, waits, fails or looks at anything but its arguments.
-void process(Burst& burst, const World& now, PipelineWorker& worker) noexcept;
+void decide(Burst& burst, const World& now, PipelineWorker& worker) noexcept;
+/// The rest: plain and dropped lanes for their rules. Of many rules each counter comes from far
+/// away, so this is best done when the packets are on their way; before the worker lets go of
+/// `now`.
+void count_rules(const Burst& burst, PipelineWorker& worker) noexcept;
+/// Both.
+inline void process(Burst& burst, const World& now, PipelineWorker& worker) noexcept {
+    decide(burst, now, worker);
+    count_rules(burst, worker);
+}
 
 /// The same for packets that are given their actions instead of the tables' (packet-out): `actions`
 /// runs first. The inport is burst.ingress's number, or none.

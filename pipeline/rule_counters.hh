@@ -1,5 +1,5 @@
-// Rules' counters of one worker: one piece of memory, real as far as rules have used it, written by
-// that worker alone.
+// Rules' counters of one worker: memory that is real as far as rules have used it, written by that
+// worker alone.
 #pragma once
 
 #include "base/counter.hh"
@@ -10,13 +10,25 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace weft {
 
-/// Half a cache line, so that no rule's counters lie in two.
-struct alignas(32) RuleCounters {
-    Counter packets;
-    Counter bytes;
+/// What a worker writes for each packet; four of them in a cache line, since of many rules each
+/// packet finds another one's far away.
+///
+///   | bytes 40 | packets 24 |
+///   | used_ms               |
+///
+/// When the packets or the bytes have reached half of what there is room for, both go to the
+/// rule's Totals.
+struct alignas(16) RecentCounters {
+    static constexpr unsigned bytes_shift = 24;
+    static constexpr std::uint64_t packets_bits = (std::uint64_t{1} << bytes_shift) - 1;
+    static constexpr std::uint64_t half_full = std::uint64_t{1} << 63 | std::uint64_t{1}
+                                                                            << (bytes_shift - 1);
+
+    Counter count;
     Counter used_ms;
 };
 
@@ -25,51 +37,57 @@ struct alignas(32) RuleCounters {
 /// address alone: both have its id as their place.
 class WorkerCounters {
 public:
-    WorkerCounters(std::size_t counters_max, const Program* programs)
-        : lines_{counters_max * sizeof(RuleCounters) / cache_line + 1},
-          first_{static_cast<RuleCounters*>(take_lines(lines_))},
-          ahead_{
-              reinterpret_cast<std::uint64_t>(first_) -
-              reinterpret_cast<std::uint64_t>(programs) / programs_a_counter} {}
-    ~WorkerCounters() { give_lines(first_, lines_); }
+    WorkerCounters(std::size_t counters_max, const Program* programs);
     WorkerCounters(const WorkerCounters&) = delete;
     WorkerCounters& operator=(const WorkerCounters&) = delete;
 
+    // -- the worker
     /// So few that a core's cache has them anyway, and asking for them early costs more than it
     /// gives.
     bool stay_near() const noexcept {
         constexpr std::size_t near_bytes = std::size_t{128} << 10;
-        return prepared_.load(std::memory_order_relaxed) <= near_bytes / sizeof(RuleCounters);
+        return prepared_.load(std::memory_order_relaxed) <= near_bytes / sizeof(RecentCounters);
     }
-    RuleCounters& of(CounterId id) const noexcept { return first_[index(id)]; }
     /// Where there is no rule, an address to prefetch at best.
-    RuleCounters* of(Verdict verdict) const noexcept {
-        return reinterpret_cast<RuleCounters*>(
+    RecentCounters* of(Verdict verdict) const noexcept {
+        return reinterpret_cast<RecentCounters*>(
             verdict.program_address() / programs_a_counter + ahead_
         );
     }
-    void count(Verdict verdict, std::uint64_t bytes, std::uint64_t now_ms) const noexcept {
-        RuleCounters& counters = *of(verdict);
-        counters.packets.add(1);
-        counters.bytes.add(bytes);
-        counters.used_ms.set(now_ms);
+    /// A packet of at most 2^32 bytes.
+    void count(Verdict verdict, std::uint64_t bytes, std::uint64_t now_ms) noexcept {
+        RecentCounters& recent = *of(verdict);
+        recent.used_ms.set(now_ms);
+        recent.count.add((bytes << RecentCounters::bytes_shift) + 1);
+        if ((recent.count.read() & RecentCounters::half_full) != 0) [[unlikely]]
+            total_up(recent);
     }
-    void prepare(CounterId id) noexcept {
-        constexpr std::size_t in_page = 4'096 / sizeof(RuleCounters);
-        std::size_t at = prepared_.load(std::memory_order_relaxed);
-        for (; at <= index(id); at += in_page)
-            first_[at].packets.set(0);
-        prepared_.store(at, std::memory_order_relaxed);
-    }
+
+    // -- the control thread
+    void prepare(CounterId id) noexcept;
+    /// Where nobody counts with it any more.
+    void clear(CounterId id) noexcept;
+    RowCounters read(CounterId id) const noexcept;
 
 private:
-    static constexpr std::uint64_t programs_a_counter = sizeof(Program) / sizeof(RuleCounters);
-    static_assert(sizeof(Program) % sizeof(RuleCounters) == 0);
+    struct Totals {
+        Counter packets;
+        Counter bytes;
+    };
+    static constexpr std::uint64_t programs_a_counter = sizeof(Program) / sizeof(RecentCounters);
+    static_assert(sizeof(Program) % sizeof(RecentCounters) == 0);
+    static_assert(sizeof(Totals) == sizeof(RecentCounters));
 
-    std::size_t lines_;
-    RuleCounters* const first_;
+    void total_up(RecentCounters& recent) noexcept;
+
+    std::unique_ptr<void, LinesDeleter> recent_memory_, totals_memory_;
+    RecentCounters* const recent_;
+    Totals* const totals_;
     const std::uint64_t ahead_;             // of where a program's address, scaled, points
     std::atomic<std::size_t> prepared_ = 0; // no counter from here on has a page of its own yet
+    /// Odd while recent counts become totals (a sequence lock: Boehm, Can seqlocks get along with
+    /// programming language memory models?, MSPC 2012): a reader that meets it reads again.
+    std::atomic<std::uint64_t> moves_ = 0;
 };
 
 } // namespace weft

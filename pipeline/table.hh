@@ -42,21 +42,6 @@ public:
     Table& operator=(const Table&) = delete;
 };
 
-/// What lookups found, by lane.
-class Found {
-public:
-    Verdict operator[](std::size_t lane) const noexcept { return Verdict{payload_[lane]}; }
-    void set(std::size_t lane, Verdict verdict) noexcept { payload_[lane] = verdict.word(); }
-    void set(std::size_t lane, const Program* program) noexcept {
-        set(lane, program == nullptr ? Verdict{} : program->verdict());
-    }
-    /// For an engine to write to.
-    Payload* payloads() noexcept { return payload_.data(); }
-
-private:
-    std::array<Payload, burst_max> payload_;
-};
-
 /// Distinct conjunction ids that the rules of one table may use; one more is refused
 /// (too_many_conjunctions).
 inline constexpr std::size_t conjunctions_per_table_max = 1'024;

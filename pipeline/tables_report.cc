@@ -28,10 +28,8 @@ RowCounters Tables::State::counted(const Rule& rule) const noexcept {
         sum.used_ms = std::max(sum.used_ms, more.used_ms);
     };
     for (const Rule* at = &rule; at != nullptr;) {
-        for (const auto& worker : counters) {
-            const RuleCounters& c = worker->of(at->counter);
-            add({c.packets.read(), c.bytes.read(), c.used_ms.read()});
-        }
+        for (const auto& worker : counters)
+            add(worker->read(at->counter));
         if (at->earlier == nullptr)
             break;
         add(at->earlier->gone);

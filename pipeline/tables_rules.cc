@@ -25,13 +25,8 @@ CounterId Tables::State::take_counter() {
     if (!free_counters.empty()) {
         id = free_counters.back();
         free_counters.pop_back();
-        for (const auto& worker :
-             counters) { // nobody counts with it: its last rule's grace period is over
-            RuleCounters& c = worker->of(id);
-            c.packets.set(0);
-            c.bytes.set(0);
-            c.used_ms.set(0);
-        }
+        for (const auto& worker : counters)
+            worker->clear(id); // its last rule's grace period is over
         return id;
     }
     id = static_cast<CounterId>(++counters_used);

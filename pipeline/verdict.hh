@@ -2,8 +2,10 @@
 #pragma once
 
 #include "base/ids.hh"
+#include "base/lanes.hh"
 #include "classifier/entry.hh"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -55,6 +57,18 @@ private:
     static constexpr std::uint64_t program_bits = (std::uint64_t{1} << target_shift) - cache_line;
 
     Payload word_ = 0;
+};
+
+/// What lookups found, by lane.
+class Found {
+public:
+    Verdict operator[](std::size_t lane) const noexcept { return Verdict{payload_[lane]}; }
+    void set(std::size_t lane, Verdict verdict) noexcept { payload_[lane] = verdict.word(); }
+    /// For an engine to write to.
+    Payload* payloads() noexcept { return payload_.data(); }
+
+private:
+    std::array<Payload, burst_max> payload_;
 };
 
 inline const Program* program_of(const Entry& entry) noexcept {

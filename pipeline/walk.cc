@@ -43,10 +43,18 @@ void Walk<traced>::lookup(const Table* table, LaneMask here, Found& found) noexc
         table->tuples->lookup_payloads(burst_.key.data(), here, now_.generation, found.payloads());
     else
         find_rules(*table, burst_.key.data(), here, now_.generation, found);
-    const WorkerCounters& counters = worker_.counters;
+    WorkerCounters& counters = worker_.counters;
     if (!traced && !counters.stay_near())
         for_lanes(here, [&](std::size_t lane) { __builtin_prefetch(counters.of(found[lane]), 1); });
 }
+
+namespace {
+
+Verdict verdict_of(const Program* program) noexcept {
+    return program == nullptr ? Verdict{} : program->verdict();
+}
+
+} // namespace
 
 /// In no table, or in one with names or conjunctions.
 template <bool traced>
@@ -61,9 +69,9 @@ void Walk<traced>::lookup_otherwise(const Table* table, LaneMask here, Found& fo
         if (table == nullptr)
             found.set(lane, Verdict{});
         else if (table->has_conjunctions)
-            found.set(lane, find_rule(*table, burst_.key[lane], g, named[lane]));
+            found.set(lane, verdict_of(find_rule(*table, burst_.key[lane], g, named[lane])));
         else if (named[lane] != nullptr && (found[lane].program() == nullptr || goes_first(*named[lane], *found[lane].program())))
-            found.set(lane, named[lane]);
+            found.set(lane, verdict_of(named[lane]));
     }
 }
 

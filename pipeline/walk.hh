@@ -43,7 +43,6 @@ private:
     enum class Next : std::uint8_t { on, table, over };
 
     void lookup_otherwise(const Table* table, LaneMask here, Found& found) noexcept;
-    template <bool counts>
     LaneMask lanes_left(LaneMask here, const Found& found) noexcept;
     bool send_all(LaneMask here, const Found& found) noexcept;
     bool takes(std::size_t port, PortNumber inport) const noexcept;

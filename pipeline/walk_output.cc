@@ -108,12 +108,13 @@ template <bool traced>
 LaneMask Walk<traced>::end_at_once(const Table& table, LaneMask here, const Found& found) noexcept {
     if (here == 0)
         return 0;
-    if (!table.counters)
-        return here & ~lanes_left<false>(here, found);
-    return send_all(here, found) ? here : here & ~lanes_left<true>(here, found);
+    const LaneMask ended = send_all(here, found) ? here : here & ~lanes_left(here, found);
+    if (table.counters)
+        burst_.counted |= ended;
+    return ended;
 }
 
-/// Where all lanes go to one port, no more is left to each than its counters.
+/// Where all lanes go to one port, no more is asked of each.
 template <bool traced>
 bool Walk<traced>::send_all(LaneMask here, const Found& found) noexcept {
     const auto lane = static_cast<std::size_t>(std::countr_zero(here));
@@ -123,12 +124,6 @@ bool Walk<traced>::send_all(LaneMask here, const Found& found) noexcept {
     if ((differs & Verdict::end_bits) != 0 || first.way() != Way::send ||
         !takes(first.target(), burst_.key[lane].inport()))
         return false;
-    const auto& packets = burst_.packet;
-    const WorkerCounters& counters = worker_.counters;
-    const std::uint64_t now_ms = worker_.now_ms;
-    for_lanes(here, [&](std::size_t at) {
-        counters.count(found[at], packets[at].bytes, now_ms);
-    });
     burst_.port.fill(static_cast<PortId>(first.target()));
     burst_.plain |= here;
     return true;
@@ -137,11 +132,8 @@ bool Walk<traced>::send_all(LaneMask here, const Found& found) noexcept {
 // Packets of a burst often go the same way: the last port's state is kept. Which packets drop
 // nobody can predict, so that is no branch.
 template <bool traced>
-template <bool counts>
 LaneMask Walk<traced>::lanes_left(LaneMask here, const Found& found) noexcept {
     Burst& burst = burst_;
-    const WorkerCounters& counters = worker_.counters;
-    const std::uint64_t now_ms = worker_.now_ms;
     const Hop* const hops = now_.hops;
     std::size_t open = ~std::size_t{0}; // a port that takes packets of this ingress, or none
     LaneMask left = 0;
@@ -178,8 +170,6 @@ LaneMask Walk<traced>::lanes_left(LaneMask here, const Found& found) noexcept {
         burst.port[lane] = static_cast<PortId>(port);
         burst.why[lane] = Drop::policy;
         dropped |= static_cast<LaneMask>(drops) << lane;
-        if constexpr (counts)
-            counters.count(verdict, burst.packet[lane].bytes, now_ms);
     });
     burst.plain |= here & ~(left | dropped);
     burst.hops |= hopping & ~left;
