@@ -161,9 +161,14 @@ bool Dataplane::passed(Generation generation, std::vector<WorkerId>* laggards) c
         if (laggards != nullptr)
             laggards->push_back(WorkerId{static_cast<std::uint16_t>(i)});
     }
-    if (!all && !state_->stopped)
-        state_->monitor->expect_generation(state_->shared.world.load()->generation);
-    return all;
+    if (all || state_->stopped)
+        return all;
+    // Workers mostly pass while control finishes its turn, and to wake the monitor takes the core
+    // from it: only who asks again waits.
+    const Generation newest = state_->shared.world.load()->generation;
+    if (std::exchange(state_->asked_before, newest) == newest)
+        state_->monitor->expect_generation(newest);
+    return false;
 }
 
 void Dataplane::retire(std::function<void()> free) {

@@ -125,7 +125,8 @@ public:
     /// Makes `world` what workers read from their next burst on.
     void publish(const World& world);
     /// True when every worker runs at or past `generation` (a sleeping one counts); the laggards
-    /// otherwise, and then event_fd() tells when they have come to the newest one.
+    /// otherwise. Who asks again before the next publish() is told by event_fd() when they have
+    /// come to the newest one.
     bool passed(Generation generation, std::vector<WorkerId>* laggards = nullptr) const;
     /// Tables retire what the published world still refers to, and publish after: so `free` waits
     /// for the next publish() and the grace period after that, and for the records that control has

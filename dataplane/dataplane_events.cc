@@ -172,6 +172,7 @@ void Dataplane::reclaim() {
     if (state.stopped)
         return;
     state.monitor->expect_token(state.grace.oldest_token());
+    state.monitor->control_looked();
     const bool more =
         !state.ready.empty() ||
         std::any_of(state.reports.begin(), state.reports.end(), [](const ReportQueue* of) {

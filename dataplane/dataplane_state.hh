@@ -68,6 +68,7 @@ struct Dataplane::State {
     /// Until poll() ends: events may point into them.
     std::vector<std::shared_ptr<const Program>> done_programs;
     std::uint64_t tickets = 0;
+    Generation asked_before = 0; // the newest one when passed() was last false
     std::size_t next_worker = 0; // whose queue is read first
     bool stopped = false;
     std::uint64_t stopped_tsc = 0;

@@ -18,8 +18,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto turn = 1ms;          // reports of workers are seen this late at most
-constexpr auto hurried_turn = 50us; // while control waits for workers to pass
+constexpr auto turn = 1ms;              // reports of workers are seen this late at most
+constexpr auto hurried_turn = 50us;     // while control waits for workers to pass
+constexpr auto long_turn = 10ms;        // while control looks at the reports itself
+constexpr std::uint64_t looks_many = 8; // in one turn, of either kind
 constexpr std::uint64_t links_every_ms = 50;
 constexpr std::uint64_t stalled_after_ms = 100;
 
@@ -89,9 +91,19 @@ void Monitor::loop() {
         if (waiting)
             changed_.wait_for(lock, hurried_turn, [this] { return stop_; });
         else
-            changed_.wait_for(lock, turn, [this] { return stop_ || hurry_; });
+            changed_.wait_for(lock, control_looks_itself() ? long_turn : turn, [this] {
+                return stop_ || hurry_;
+            });
         hurry_ = false;
     }
+}
+
+/// A hundred turns a second instead of a thousand, and the changes that control makes meanwhile are
+/// that much less often interrupted. A report that comes when it has just fallen silent waits for
+/// the end of the long turn.
+bool Monitor::control_looks_itself() noexcept {
+    const std::uint64_t looks = looks_.load(std::memory_order_relaxed);
+    return looks - std::exchange(seen_looks_, looks) >= looks_many;
 }
 
 /// True while control still waits for workers.

@@ -36,6 +36,11 @@ public:
     void expect_token(std::uint64_t token) noexcept {
         expected_token_.store(token, std::memory_order_release);
     }
+    /// Control has looked at everything by itself just now. While it does so all the time the
+    /// monitor's turns are long: each takes the core of whatever control is at.
+    void control_looked() noexcept {
+        looks_.store(looks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
     /// A device that can tell sets it.
     std::atomic<bool>& link_signal() noexcept { return link_signal_; }
     bool is_stalled(std::size_t worker) const noexcept {
@@ -51,6 +56,7 @@ private:
     void loop();
     void hurry();
     bool look_for_control();
+    bool control_looks_itself() noexcept;
     void look_at_links();
     void look_at_workers();
 
@@ -63,7 +69,9 @@ private:
 
     std::atomic<Generation> expected_generation_{0};
     std::atomic<std::uint64_t> expected_token_{0};
-    std::uint64_t seen_token_ = 0; // in the turn before; of the monitor's thread
+    std::atomic<std::uint64_t> looks_{0}; // written by control
+    std::uint64_t seen_token_ = 0;        // in the turn before; of the monitor's thread
+    std::uint64_t seen_looks_ = 0;        // the same
 
     std::mutex ports_mutex_; // held while a device is looked at
     std::vector<Port*> ports_;

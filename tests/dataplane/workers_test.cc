@@ -3,7 +3,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <thread>
 
 namespace weft::test {
@@ -121,6 +126,35 @@ TEST(Generations, a_busy_worker_runs_under_the_newest_one) {
     rig.port("p1", "net_null_busy,size=64");
     rig.flow(1, "1", "drop;");
     rig.until([&] { return rig.stats(0).generation == rig.tables->generation(); });
+}
+
+/// How often a thread of this process has slept.
+std::uint64_t sleeps_of(std::string_view name) {
+    for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task"}) {
+        std::string comm;
+        std::getline(std::ifstream{task.path() / "comm"}, comm);
+        if (comm != name)
+            continue;
+        std::ifstream status{task.path() / "status"};
+        for (std::string word; status >> word;)
+            if (std::uint64_t count = 0; word == "voluntary_ctxt_switches:" && status >> count)
+                return count;
+    }
+    throw std::runtime_error{"no thread is called " + std::string{name}};
+}
+
+TEST(Monitor, leaves_control_alone_while_that_looks_by_itself) {
+    Rig rig;
+    const auto ignore = [](DataplaneEvent&) {};
+    const auto look_for = [&](std::chrono::milliseconds time) {
+        const auto end = std::chrono::steady_clock::now() + time;
+        while (std::chrono::steady_clock::now() < end)
+            rig.dataplane->poll(ignore);
+    };
+    look_for(std::chrono::milliseconds{5}); // so that its next turn is a long one
+    const std::uint64_t before = sleeps_of("monitor");
+    look_for(std::chrono::milliseconds{200});
+    EXPECT_LE(sleeps_of("monitor") - before, 60u) << "200 turns of a millisecond, 20 long ones";
 }
 
 TEST(Retire, runs_after_a_publication_and_a_grace_period_and_never_in_the_call) {
