@@ -7,6 +7,7 @@ import threading
 import time
 
 import answers
+import every_kind
 import feed
 import forwarding
 import policies
@@ -76,29 +77,34 @@ def timed(measure):
 # ---- latency --------------------------------------------------------------------------------------------------------------
 
 def latency(report, folder, options):
-    """One delta, from the socket until every worker runs it, with 1,000 to 1,000,000 others installed"""
+    """One delta, from the socket until every worker runs it, with 1,000 to 1,000,000 others installed, while packets are forwarded; beside it the same
+    exchange with a process that only answers"""
+    policy = policies.l2(1_000, 100_000)
+    devices = forwarding.sources(folder, "latency", policy)
     medians = {}
     for rows in (1_000, 10_000, 100_000, 1_000_000):
-        took = timed(lambda rows=rows: latency_once(folder, rows))
-        took.sort()
+        took, echo = timed(lambda rows=rows: latency_once(folder, policy, devices, rows))
+        for system, found in (("weft", took), ("only answers", echo)):
+            found.sort()
+            p99 = found[len(found) * 99 // 100]
+            report.figure("latency", system, "%s rows" % format(rows, ","), "us", found, True, rows=rows, p99_us=float("%.4g" % p99))
+            report.ratio("latency", "p99 in us with %s rows%s" % (format(rows, ","), "" if system == "weft" else ", the exchange alone"), p99)
         medians[rows] = statistics.median(took)
-        p99 = took[len(took) * 99 // 100]
-        report.figure("latency", "weft", "%s rows" % format(rows, ","), "us", took, True, rows=rows, p99_us=float("%.4g" % p99))
-        report.ratio("latency", "p99 in us with %s rows" % format(rows, ","), p99)
     report.ratio("latency", "median, 1,000,000 rows over 1,000 (at most 2)", medians[1_000_000] / medians[1_000])
 
 
-def latency_once(folder, rows, deltas=2_000):
-    weft = Weft(folder, QUIET)
+def latency_once(folder, policy, devices, rows, deltas=10_000):
+    """Microseconds of each exchange with weft, and with the process that only answers."""
+    weft = forwarding.start_weft(folder, policy, devices)
     try:
         link = feed.Feed(weft.socket)
-        link.run(feed.transactions(mac_flows(rows)))
+        link.run(feed.transactions(mac_flows(rows, FIRST_MAC + (1 << 20))))
         weft.client.barrier(link.generation)
         told = subprocess.run([os.path.join(BUILD, "bench", "delta_client"), weft.socket, str(deltas)], check=True, capture_output=True, text=True)
         (_, (count, _)), = weft.client.digest(relation="flow").items()
-        if count != rows:
-            raise SystemExit("latency: %d rows stand instead of %d" % (count, rows))
-        return [float(line) for line in told.stdout.split()]
+        if count != rows + len(policy.table):
+            raise SystemExit("latency: %d rows stand instead of %d" % (count, rows + len(policy.table)))
+        return [list(column) for column in zip(*(map(float, line.split()) for line in told.stdout.splitlines()))]
     finally:
         weft.close()
 
@@ -109,14 +115,14 @@ def sustained(report, folder, options):
     """1,000 MACs forwarded at full speed, while rules come and go in that table as fast as they are taken, in transactions of 100"""
     policy = policies.l2(1_000, 100_000)
     devices = forwarding.sources(folder, "sustained", policy)
-    for kind in KINDS:
+    for kind in (*KINDS, EVERY_KIND):
         rates = []
         for _ in range(options.rounds):
             weft = forwarding.start_weft(folder, policy, devices)
             try:
                 weft.warm()
                 link = feed.Feed(weft.socket)
-                made = coming_and_going(KINDS[kind](10_000), 100)
+                made = changes_of(kind, 100)
                 before = weft.workers()[0]["received"]
                 rates.append(link.paced(made, float("inf"), options.seconds))
                 if weft.workers()[0]["received"] == before:
@@ -145,6 +151,12 @@ def changing_drops(count):
 
 
 KINDS = {"MACs": changing_macs, "drops": changing_drops}
+EVERY_KIND = "every kind"
+
+
+def changes_of(kind, size):
+    """For weft, to be sent round and round, `size` of them in a transaction."""
+    return every_kind.transactions(1_000, size) if kind == EVERY_KIND else coming_and_going(KINDS[kind](10_000), size)
 
 
 def ovs_line(flow):
@@ -160,9 +172,12 @@ class Updates:
 
     def __init__(self, switch, kind, rate):
         self.switch, self.rate, self.reached, self.failure = switch, rate, 0.0, None
-        flows = KINDS[kind](10_000)
         self.ending = threading.Event()
-        self.thread = threading.Thread(target=self._guarded, args=(self._to_weft if isinstance(switch, Weft) else self._to_ovs, flows))
+        if isinstance(switch, Weft):
+            work, changes = self._to_weft, changes_of(kind, max(1, min(100, rate // 70)))
+        else:
+            work, changes = self._to_ovs, KINDS[kind](10_000)
+        self.thread = threading.Thread(target=self._guarded, args=(work, changes))
 
     def __enter__(self):
         if self.rate:
@@ -177,16 +192,15 @@ class Updates:
         if self.failure:
             raise self.failure
 
-    def _guarded(self, work, flows):
+    def _guarded(self, work, changes):
         try:
-            work(flows)
+            work(changes)
         except (Exception, SystemExit) as problem:
             self.failure = problem
 
-    def _to_weft(self, flows):
-        size = max(1, min(100, self.rate // 70))
+    def _to_weft(self, made):
         link = feed.Feed(self.switch.socket)
-        self.reached = link.paced(coming_and_going(flows, size), self.rate, 3600, self.ending.is_set)
+        self.reached = link.paced(made, self.rate, 3600, self.ending.is_set)
         link.close()
 
     def _to_ovs(self, flows):
@@ -211,7 +225,7 @@ def updates(report, folder, options):
         starts["ovs"] = lambda: forwarding.start_ovs(folder, policy, devices, "EMC off", 25)
     for system, start in starts.items():
         quiet = None
-        for kind, rate in (("MACs", 0), ("MACs", 700), ("MACs", 100_000), ("drops", 700), ("drops", 100_000)):
+        for kind, rate in (("MACs", 0), *changing(system)):
             windows, reached = timed(lambda kind=kind, rate=rate, start=start: updates_once(start, kind, rate, options))
             words = "%s/s %s" % (format(rate, ","), kind) if rate else "no changes"
             report.rate("updates", system, words, windows, True, changes_per_s=rounded_rate(reached))
@@ -221,6 +235,12 @@ def updates(report, folder, options):
                 report.ratio("updates", "cycles, %s with %s changes/s of %s over none" % (system, format(rate, ","), kind), cycles / quiet)
             else:
                 quiet = spread([w.cycles for w in windows])[1]
+
+
+def changing(system):
+    """Kinds of changes, and how many a second."""
+    found = [(kind, rate) for kind in KINDS for rate in (700, 100_000)]
+    return found + [(EVERY_KIND, 100_000)] if system == "weft" else found
 
 
 def rounded_rate(value):

@@ -4,15 +4,23 @@
 //     delta_client SOCKET COUNT
 //
 // Adds a flow, then removes it, and so on, each in a transaction of its own with a barrier behind
-// it, and prints the microseconds from the first byte sent to the barrier's answer, one a line.
+// it. Between blocks of them it has the same exchange with a process that only answers, on the core
+// of the switch's control thread: what the machine takes for it. Prints the microseconds from the
+// first byte sent to the barrier's answer, of the switch and of the other, one pair a line.
 #include "base/check.hh"
 #include "control/codec_binary.hh"
 #include "control/framing.hh"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <string>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,16 +30,21 @@ namespace weft::bench {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::uint64_t block = 50; // the machine's moods last longer
+
+int connected_to(const std::string& path) {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    check(path.size() < sizeof address.sun_path);
+    path.copy(address.sun_path, path.size());
+    check(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    return fd;
+}
+
 class Connection {
 public:
-    explicit Connection(const std::string& path) : fd_{::socket(AF_UNIX, SOCK_STREAM, 0)} {
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        check(path.size() < sizeof address.sun_path);
-        path.copy(address.sun_path, path.size());
-        check(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-        send("WEFT");
-    }
+    explicit Connection(int fd) : fd_{fd} { send("WEFT"); }
     ~Connection() { ::close(fd_); }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -67,6 +80,54 @@ private:
     }
 };
 
+/// Answers whatever comes with an ACK and a barrier's answer, with the system calls of weftd's
+/// loop: a read that does not wait, a look at all descriptors, a write. Ends with its socket.
+[[noreturn]] void answer_at_once(int fd, std::uint64_t count) {
+    check(::fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+    const int poll = ::epoll_create1(0);
+    epoll_event wanted{};
+    wanted.events = EPOLLIN | EPOLLET;
+    check(::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &wanted) == 0);
+    std::vector<std::string> answers;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        control::Reply ack;
+        ack.mutable_ack()->set_id("delta " + std::to_string(i));
+        ack.mutable_ack()->set_generation(i + 1);
+        ack.mutable_ack()->set_added(1);
+        control::Reply passed;
+        passed.mutable_barrier()->set_id("barrier");
+        passed.mutable_barrier()->set_generation(i + 1);
+        answers.push_back(encode_binary(ack) + encode_binary(passed));
+    }
+    std::array<char, 65'536> request;
+    std::array<epoll_event, 128> events;
+    for (std::uint64_t at = 0;;) {
+        const ssize_t got = ::recv(fd, request.data(), request.size(), 0);
+        if (got == 0)
+            ::_exit(0);
+        ::epoll_wait(poll, events.data(), events.size(), got > 0 ? 0 : -1);
+        if (got <= 4) // nothing, or the beginning of the connection
+            continue;
+        const std::string& answer = answers.at(at++);
+        check(::send(fd, answer.data(), answer.size(), 0) == static_cast<ssize_t>(answer.size()));
+    }
+}
+
+/// A process of its own, as the switch is.
+int connected_to_echo(std::uint64_t count) {
+    std::array<int, 2> ends{};
+    check(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) == 0);
+    const pid_t child = ::fork();
+    check(child >= 0);
+    if (child == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::close(ends[0]);
+        answer_at_once(ends[1], count);
+    }
+    ::close(ends[1]);
+    return ends[0];
+}
+
 std::string delta(std::uint64_t number) {
     control::Request request;
     request.mutable_transaction()->set_id("delta " + std::to_string(number));
@@ -86,6 +147,18 @@ std::string delta(std::uint64_t number) {
     return encode_binary(request);
 }
 
+double exchange_us(Connection& with, const std::string& bytes) {
+    const auto began = Clock::now();
+    with.send(bytes);
+    const control::Reply ack = with.reply();
+    const control::Reply passed = with.reply();
+    const auto took = Clock::now() - began;
+    check(ack.has_ack() && ack.ack().added() + ack.ack().removed() == 1);
+    check(passed.has_barrier() && !passed.barrier().timeout());
+    check(passed.barrier().generation() >= ack.ack().generation());
+    return std::chrono::duration<double, std::micro>(took).count();
+}
+
 void run(const std::string& path, std::uint64_t count) {
     control::Request request;
     request.mutable_barrier()->set_id("barrier");
@@ -93,20 +166,19 @@ void run(const std::string& path, std::uint64_t count) {
     std::vector<std::string> deltas;
     for (std::uint64_t i = 0; i < count; ++i)
         deltas.push_back(delta(i) + barrier);
-    Connection to{path};
-    std::vector<double> took;
-    for (const std::string& bytes : deltas) {
-        const auto began = Clock::now();
-        to.send(bytes);
-        const control::Reply ack = to.reply();
-        const control::Reply passed = to.reply();
-        took.push_back(std::chrono::duration<double, std::micro>(Clock::now() - began).count());
-        check(ack.has_ack() && ack.ack().added() + ack.ack().removed() == 1);
-        check(passed.has_barrier() && !passed.barrier().timeout());
-        check(passed.barrier().generation() >= ack.ack().generation());
+    Connection echo{connected_to_echo(count)};
+    Connection weft{connected_to(path)};
+    std::vector<double> of_weft;
+    std::vector<double> of_echo;
+    for (std::uint64_t at = 0; at < count; at += block) {
+        const std::uint64_t end = std::min(at + block, count);
+        for (std::uint64_t i = at; i < end; ++i)
+            of_weft.push_back(exchange_us(weft, deltas[i]));
+        for (std::uint64_t i = at; i < end; ++i)
+            of_echo.push_back(exchange_us(echo, deltas[i]));
     }
-    for (const double us : took)
-        std::printf("%.1f\n", us);
+    for (std::uint64_t i = 0; i < count; ++i)
+        std::printf("%.1f %.1f\n", of_weft[i], of_echo[i]);
 }
 
 } // namespace weft::bench

@@ -27,6 +27,11 @@ def flow_op(weight, priority, match, actions):
     return _field(6, b"\x08" + (b"\x02" if weight > 0 else b"\x01") + _field(13, flow))
 
 
+def of_message(op):
+    """An Op that weft_client made, as Transaction holds it."""
+    return _field(6, op.SerializeToString())
+
+
 _ASKED = _field(6, _field(1, b"barrier"))
 BARRIER = _varint(len(_ASKED)) + _ASKED  # past the newest generation
 
@@ -54,7 +59,7 @@ def transactions(flows, weight=+1, size=1000):
 
 def transactions_of(ops, size=1000):
     """From ops as weft_client makes them."""
-    made = [_field(6, each.SerializeToString()) for each in ops]
+    made = [of_message(each) for each in ops]
     return [Transaction(made[at:at + size]) for at in range(0, len(made), size)]
 
 

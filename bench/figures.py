@@ -27,6 +27,13 @@ def paired_ratio(pairs):
     return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 
+def median_ratio(pairs):
+    """Median of a/b over many pairs, some of them spoilt by something else, and its 95 % interval (by rank, whatever the distribution)."""
+    ratios = sorted(a / b for a, b in pairs)
+    half = 0.98 * math.sqrt(len(ratios))
+    return statistics.median(ratios), ratios[max(0, int(len(ratios) / 2 - half))], ratios[min(len(ratios) - 1, math.ceil(len(ratios) / 2 + half))]
+
+
 class Report:
     """Prints lines as they come, and keeps them for --json."""
     COLUMNS = "%-14s %-16s %-22s"

@@ -123,7 +123,7 @@ def control(results):
     for (workload, system, setting, x), line in results.figures.items():
         unit = next((u for u in ("seconds", "ms", "us", "deltas/s", "bytes") if u in line), None)
         if unit:
-            rows.append([workload, setting, " / ".join("%.4g" % v for v in line[unit]) + " " + unit, "".join("%.4g %s" % (line["p99_" + u], u) for u in ("us", "ms") if "p99_" + u in line)])
+            rows.append([workload, setting + (", the exchange alone" if system == "only answers" else ""), " / ".join("%.4g" % v for v in line[unit]) + " " + unit, "".join("%.4g %s" % (line["p99_" + u], u) for u in ("us", "ms") if "p99_" + u in line)])
     return _table(["what", "setting", "min / median / max", "p99"], rows)
 
 
@@ -153,10 +153,11 @@ def plots(results):
         if any(series.values()):
             plot.lines(os.path.join(PLOTS, workload + ".svg"), title, x_title, "cycles per packet", series)
             made.append((workload, title))
-    took = [line for (workload, *_), line in results.figures.items() if workload == "latency"]
+    took, alone = ([line for (workload, whose, *_), line in results.figures.items() if (workload, whose) == ("latency", system)] for system in ("weft", "only answers"))
     if took:
         plot.lines(os.path.join(PLOTS, "latency.svg"), "One change until every worker runs it, over table size", "rows in the table", "microseconds",
-                   {"median, min to max": [(line["rows"], line["us"][1]) for line in took], "p99": [(line["rows"], line["p99_us"]) for line in took]})
+                   {"median, min to max": [(line["rows"], line["us"][1]) for line in took], "p99": [(line["rows"], line["p99_us"]) for line in took],
+                    "p99 of the exchange alone": [(line["rows"], line["p99_us"]) for line in alone]})
         made.append(("latency", "Update latency over table size"))
     added = [line for (workload, *_), line in results.figures.items() if workload == "add-port"]
     if added:

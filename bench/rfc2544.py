@@ -12,7 +12,7 @@ import answers
 import ovs
 import packets
 import policies
-from changes import Updates
+from changes import Updates, changing
 from places import BUILD
 from systems import CONTROL_CORE, Weft, stop
 
@@ -255,7 +255,7 @@ def measure(report, name, system, paced, switch, options):
         report.note(name, "%s: pauses of this machine lose packets at any rate, so shares are of the closed loop" % system)
     for share in (0.5, 0.9):
         say(report, name, system, "%d %%" % (share * 100), trial(share * basis, 2 * options.seconds))
-    for kind, changes in (("MACs", 700), ("MACs", 100_000), ("drops", 700), ("drops", 100_000)):
+    for kind, changes in changing(system):
         with Updates(switch, kind, changes) as running:
             t = trial(0.9 * basis, 2 * options.seconds)
         say(report, name, system, "90 %%, %s/s %s" % (format(changes, ","), kind), t, running.reached)

@@ -108,7 +108,7 @@ class Weft:
     def _connect(self):
         end = time.monotonic() + 180  # ports that preload large files take their time
         while time.monotonic() < end and self.process.poll() is None:
-            with contextlib.suppress(Error):
+            with contextlib.suppress(Error, OSError):
                 return Client(self.socket, name="bench", timeout=120)
             time.sleep(0.05)
         self.log.seek(0)
