@@ -11,7 +11,7 @@ import every_kind
 import feed
 import forwarding
 import policies
-from figures import spread
+from figures import median_ratio, spread
 from packets import FIRST_MAC, ip4, mac
 from places import BUILD
 from systems import Weft
@@ -168,7 +168,7 @@ def ovs_line(flow):
 
 
 class Updates:
-    """Adds and deletes rules from a thread of its own, at `rate` changes a second; `reached` is what it was afterwards."""
+    """Adds and deletes rules from a thread of its own, at `rate` changes a second; `reached` is what it was afterwards. What stands then stays."""
 
     def __init__(self, switch, kind, rate):
         self.switch, self.rate, self.reached, self.failure = switch, rate, 0.0, None
@@ -235,6 +235,30 @@ def updates(report, folder, options):
                 report.ratio("updates", "cycles, %s with %s changes/s of %s over none" % (system, format(rate, ","), kind), cycles / quiet)
             else:
                 quiet = spread([w.cycles for w in windows])[1]
+    for kind in (*KINDS, EVERY_KIND):
+        updates_in_turn(report, starts["weft"], kind, 100_000, options)
+
+
+def updates_in_turn(report, start, kind, rate, options):
+    """Whether it is the changes that cost, or the rules: windows with changes and without, in turn in one switch, in which what came last stands."""
+    pairs, reached = [], []
+    weft = start()
+    try:
+        weft.warm()
+        for _ in range(options.pairs or 30):
+            with Updates(weft, kind, rate) as running:
+                changing_now = weft.window(options.seconds / 4)
+            reached.append(running.reached)
+            pairs.append((changing_now.cycles, weft.window(options.seconds / 4).cycles))
+    finally:
+        weft.close()
+    value, low, high = median_ratio(pairs)
+    report.ratio("updates", "cycles, %s changes/s of %s over none with the same rules, %d pairs" % (format(rounded_thousands(statistics.median(reached)), ","), kind, len(pairs)),
+                 value, (low, high))
+
+
+def rounded_thousands(value):
+    return int(round(value, -3))
 
 
 def changing(system):

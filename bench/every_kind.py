@@ -41,6 +41,12 @@ def transactions(used, size=100, toggles=30_000, seed=12):
     many = dict.fromkeys(FLOWS, 5_000) | {IN_USE: used}
     standing, ops, touched, made = set(), [], set(), []
 
+    def close():
+        if ops:
+            made.append(feed.Transaction(ops))
+        ops.clear()
+        touched.clear()
+
     def toggle(row):
         if row in touched:  # two ops that cancel are no change
             return
@@ -48,16 +54,13 @@ def transactions(used, size=100, toggles=30_000, seed=12):
         touched.add(row)
         standing.symmetric_difference_update({row})
         if len(ops) >= size:
-            made.append(feed.Transaction(ops))
-            ops.clear()
-            touched.clear()
+            close()
 
     for _ in range(toggles):
         kind = draw.choice(list(RARE if draw.random() < RARE_SHARE else many))
         toggle((kind, draw.randrange(many.get(kind, 100))))
-    touched.clear()
+    close()
     for row in draw.sample(sorted(standing), len(standing)):
         toggle(row)
-    if ops:
-        made.append(feed.Transaction(ops))
+    close()
     return made

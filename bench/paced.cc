@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace weft::paced {
 
@@ -52,11 +53,13 @@ public:
     /// Of `count` packets, makes as many into arrivals as wait and frees the others.
     std::uint16_t poll(rte_mbuf** packets, std::uint16_t count) noexcept {
         const std::uint64_t now = rte_rdtsc();
-        if (const auto run = orders_.run.load(std::memory_order_acquire); run != run_)
+        if (const auto run = orders_.run.load(std::memory_order_acquire); run != run_) {
+            if (!is_awake(run, now))
+                return wake(packets, count, now);
             begin(run, now);
+        }
         if (run_ != 0 && !stopped_)
             let_arrive(now);
-        raise(counts_.pause_max_tsc, now - last_poll_);
         last_poll_ = now;
         const auto taken = static_cast<std::uint16_t>(std::min<std::uint64_t>(waiting_, count));
         for (std::uint16_t i = 0; i < taken; ++i)
@@ -75,9 +78,32 @@ private:
         std::uint64_t count;
     };
 
+    /// A switch may sleep while nothing comes: before a run it gets single packets for a while, 50
+    /// in a millisecond, so that the run does not begin in the middle of a nap.
+    bool is_awake(std::uint64_t run, std::uint64_t now) noexcept {
+        if (std::exchange(waking_for_, run) != run) {
+            awake_at_ = now + rte_get_tsc_hz() / 200;
+            next_waker_ = now;
+        }
+        return now >= awake_at_;
+    }
+
+    /// One packet of no run, where it is time for it.
+    std::uint16_t wake(rte_mbuf** packets, std::uint16_t count, std::uint64_t now) noexcept {
+        const std::uint16_t given = now >= next_waker_ && count != 0 ? 1 : 0;
+        if (given != 0) {
+            next_waker_ = now + rte_get_tsc_hz() / 50'000;
+            write(*packets[0], {0, now});
+        }
+        if (given != count)
+            rte_pktmbuf_free_bulk(packets + given, static_cast<unsigned>(count - given));
+        return given;
+    }
+
     void begin(std::uint64_t run, std::uint64_t now) noexcept {
         run_ = run;
         stopped_ = false;
+        after_pause_ = false;
         start_ = last_poll_ = now;
         per_cycle_ = static_cast<double>(orders_.packets_per_s.load(std::memory_order_relaxed)) /
                      static_cast<double>(rte_get_tsc_hz());
@@ -89,7 +115,9 @@ private:
               &counts_.overflowed,
               &counts_.taken,
               &counts_.waiting_max,
-              &counts_.pause_max_tsc})
+              &counts_.pause_max_tsc,
+              &counts_.pauses,
+              &counts_.lost_by_pauses})
             word->store(0, std::memory_order_relaxed);
         counts_.run.store(run, std::memory_order_release);
     }
@@ -98,6 +126,13 @@ private:
         if (orders_.stop.load(std::memory_order_relaxed) == run_) {
             stopped_ = true;
             return;
+        }
+        raise(counts_.pause_max_tsc, now - last_poll_);
+        if (now - last_poll_ > pause_tsc_) {
+            add(counts_.pauses, 1);
+            after_pause_ = true;
+        } else if (waiting_ < caught_up_packets) {
+            after_pause_ = false;
         }
         const auto due = static_cast<std::uint64_t>(static_cast<double>(now - start_) * per_cycle_);
         const std::uint64_t fresh = due - arrived_;
@@ -110,8 +145,11 @@ private:
         arrived_ = due;
         counts_.arrived.store(due, std::memory_order_relaxed);
         raise(counts_.waiting_max, waiting_);
-        if (fresh != fit)
-            add(counts_.overflowed, fresh - fit);
+        if (fresh == fit)
+            return;
+        add(counts_.overflowed, fresh - fit);
+        if (after_pause_)
+            add(counts_.lost_by_pauses, fresh - fit);
     }
 
     // At most one range for each waiting packet, so the ring never fills.
@@ -132,14 +170,19 @@ private:
         if (--range.count == 0)
             ++head_;
         --waiting_;
+        write(
+            packet,
+            {run_ << 48 | number_++,
+             start_ + static_cast<std::uint64_t>(static_cast<double>(arrival + 1) * cycles_each_)}
+        );
+    }
+
+    void write(rte_mbuf& packet, const Stamp& stamp) noexcept {
         auto* const data = rte_pktmbuf_mtod(&packet, std::byte*);
         const std::size_t body = frame_bytes_ - sizeof(Stamp);
         std::memcpy(data, frames_ + next_frame_ * frame_bytes_, body);
         if (++next_frame_ == frame_count_)
             next_frame_ = 0;
-        const Stamp stamp{
-            run_ << 48 | number_++,
-            start_ + static_cast<std::uint64_t>(static_cast<double>(arrival + 1) * cycles_each_)};
         std::memcpy(data + body, &stamp, sizeof stamp);
         packet.data_len = static_cast<std::uint16_t>(frame_bytes_);
         packet.pkt_len = static_cast<std::uint32_t>(frame_bytes_);
@@ -151,7 +194,10 @@ private:
     const std::uint64_t frame_count_, frame_bytes_;
 
     std::uint64_t run_ = 0;
+    std::uint64_t waking_for_ = 0, awake_at_ = 0, next_waker_ = 0;
     bool stopped_ = false;
+    bool after_pause_ = false; // and has not caught up since
+    const std::uint64_t pause_tsc_ = rte_get_tsc_hz() / 1'000'000 * pause_us;
     std::uint64_t start_ = 0, last_poll_ = 0;
     double per_cycle_ = 0, cycles_each_ = 0;
     std::uint64_t arrived_ = 0; // that the queue was asked to take

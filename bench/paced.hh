@@ -12,7 +12,8 @@ namespace weft::paced {
 
 using Word = std::atomic<std::uint64_t>; // one writer each; relaxed but where it says so
 
-/// Written by the bench. A new `run` begins a run: all counts from 0, the first arrival now.
+/// Written by the bench. A new `run` begins a run when the switch is awake: all counts from 0, the
+/// first arrival then.
 struct Orders {
     Word run;           // 1 to 65,535; written last
     Word packets_per_s; // of the schedule
@@ -28,8 +29,10 @@ struct SourceCounts {
     Word overflowed; // of these, into a full queue: lost
     Word taken;      // given to the switch, numbered from 0 without gaps
     Word waiting_max;
-    Word pause_max_tsc; // the longest time between two polls
-    Word tsc_hz;        // written when the source is ready
+    Word pause_max_tsc;  // the longest time between two polls
+    Word tsc_hz;         // written when the source is ready
+    Word lost_by_pauses; // of the overflowed: in a pause, or before what waited then was taken
+    Word pauses;         // between two polls, so long that no burst explains them
 };
 
 /// Latencies in cycles: exact below 64, then 32 steps to each power of two.
@@ -69,5 +72,7 @@ struct Stamp {
 static_assert(sizeof(Stamp) == 16);
 
 inline constexpr std::uint64_t queue_packets = 1'024; // what may wait, as in a NIC's ring
+inline constexpr std::uint64_t caught_up_packets = 64;
+inline constexpr std::uint64_t pause_us = 40; // a burst of 32 takes one or two
 
 } // namespace weft::paced

@@ -1,7 +1,9 @@
 """The bench measures what it says: its packets, rules and answers are right, its clocks and counts add up."""
 import os
 import random
+import statistics
 import sys
+import time
 import xml.etree.ElementTree as xml
 
 import numpy
@@ -11,6 +13,7 @@ from scapy.layers.l2 import Ether
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "bench"))
 import answers  # noqa: E402
+import every_kind  # noqa: E402
 import feed  # noqa: E402
 import figures  # noqa: E402
 import packets  # noqa: E402
@@ -21,6 +24,7 @@ import rfc2544  # noqa: E402
 import rows  # noqa: E402
 import rules  # noqa: E402
 from changes import Updates  # noqa: E402
+from systems import Weft  # noqa: E402
 
 SANITIZED = os.environ.get("WEFT_SANITIZED") == "1"
 
@@ -117,6 +121,10 @@ def test_the_paced_source_accounts_for_every_arrival(tmp_path):
         assert running.reached > 500 and during.lost_inside == 0
 
 
+def trial_of(packets_per_s=1e6, lost=0, lost_by_pauses=0, waited=0.0):
+    return rfc2544.Trial(packets_per_s / 1e6, 100, lost, 0, lost_by_pauses, 0, 0, 0, {}, 0, 0, waited)
+
+
 def test_the_no_drop_rate_is_found_in_spite_of_a_stolen_core():
     calls = []
 
@@ -124,9 +132,47 @@ def test_the_no_drop_rate_is_found_in_spite_of_a_stolen_core():
         calls.append(packets_per_s)
         disturbed = len(calls) % 4 != 0
         lost = 5 if disturbed or packets_per_s > 7.3e6 else 0
-        return rfc2544.Trial(packets_per_s / 1e6, 100, lost, 0, 0, 0, {}, 0, 0, 0.1 if disturbed else 0.0)
+        return trial_of(packets_per_s, lost, waited=0.1 if disturbed else 0.0)
     assert 7.2e6 < rfc2544.no_drop_rate(trial, 10e6, 1) <= 7.3e6
-    assert rfc2544.no_drop_rate(lambda rate, seconds: rfc2544.Trial(1, 100, 5, 5, 0, 0, {}, 0, 0, 0.0), 10e6, 1) == 0
+    assert rfc2544.no_drop_rate(lambda rate, seconds: trial_of(lost=5), 10e6, 1) == 0
+
+
+def test_what_a_pause_of_the_machine_loses_is_no_drop_of_the_switch():
+    assert rfc2544.without_loss(lambda rate, seconds: trial_of(lost=5, lost_by_pauses=5), 1e6, 1)
+    assert not rfc2544.without_loss(lambda rate, seconds: trial_of(lost=6, lost_by_pauses=5), 1e6, 1)
+
+
+def test_counts_of_trials_add_up():
+    both = rfc2544.added([trial_of(lost=6, lost_by_pauses=5), trial_of(lost=1, lost_by_pauses=1, waited=0.5)])
+    assert (both.arrived, both.lost, both.lost_by_pauses, both.waited) == (200, 7, 6, 0.25)
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_a_run_of_the_paced_source_does_not_begin_in_a_nap(tmp_path):
+    policy = policies.l2(16, 500)
+    with rfc2544.switched(str(tmp_path), policy, "weft", "null") as (_, paced):
+        firsts = []
+        for _ in range(20):
+            time.sleep(0.02)  # so that the worker sleeps
+            firsts.append(paced.trial(1e6, 0.002).latency_us["max"])
+        assert statistics.median(firsts) < 300  # naps are of a millisecond
+
+
+def test_changes_of_every_kind_leave_everything_as_it_was(tmp_path):
+    policy = policies.l2(16, 500)
+    made = every_kind.transactions(used=16, toggles=2_000)
+    assert all(each.ops <= 101 for each in made)
+    weft = Weft(str(tmp_path), [("out", "net_null_out,no-rx=1")])
+    try:
+        weft.load(policy, ["out"])
+        before = weft.client.digest()
+        link = feed.Feed(weft.socket)
+        for _ in range(2):
+            link.run(made)
+        assert link.changed == 2 * sum(each.ops for each in made)  # none of them was without effect
+        assert weft.client.digest() == before
+    finally:
+        weft.close()
 
 
 def test_latencies_fall_into_buckets_of_three_percent():
