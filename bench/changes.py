@@ -77,8 +77,7 @@ def timed(measure):
 # ---- latency --------------------------------------------------------------------------------------------------------------
 
 def latency(report, folder, options):
-    """One delta, from the socket until every worker runs it, with 1,000 to 1,000,000 others installed, while packets are forwarded; beside it the same
-    exchange with a process that only answers"""
+    """One delta, from the socket until every worker runs it, with 1,000 to 1,000,000 others installed; and the exchange alone"""
     policy = policies.l2(1_000, 100_000)
     devices = forwarding.sources(folder, "latency", policy)
     medians = {}

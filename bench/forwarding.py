@@ -220,19 +220,20 @@ def tse(report, folder, options):
     if not options.pairs:
         for name in ("tse-quiet", "tse-attack"):
             run(report, folder, options, name, WORKLOADS[name])
-    pairs = options.pairs or 500
-    value, low, high = median_ratio(attack_and_peace(folder, pairs))
-    report.ratio("tse", "cycles of a packet, attacked over quiet (at most 1.01), %d pairs in one weft" % pairs, value, (low, high))
+    turns = options.pairs or 500
+    seen = {name: list(cycles) for name, cycles in zip(("quiet", "denied", "attacked"), zip(*tse_in_turn(folder, turns)))}
+    for words, name in (("quiet", "quiet"), ("as many packets that are denied and all alike (at most 1.01)", "denied")):
+        value, low, high = median_ratio(list(zip(seen["attacked"], seen[name])))
+        report.ratio("tse", "cycles of a packet, attacked over %s, %d turns in one weft" % (words, turns), value, (low, high))
 
 
-def attack_and_peace(folder, pairs):
-    """Cycles of a packet under attack and while nobody attacks, next to each other: one switch gets both from one file, in turn."""
-    attack, quiet = (WORKLOADS[name].policy() for name in ("tse-attack", "tse-quiet"))
-    both = dataclasses.replace(quiet, packets=numpy.concatenate([quiet.packets, attack.packets]))
-    path = packets.write_pcap(os.path.join(folder, "tse.pcap"), packets.frames_of(both.packets))
+def tse_in_turn(folder, turns):
+    """Cycles of a packet while nobody attacks, with plain denied packets among the others, and under attack; one switch gets all from one file, in turn."""
+    found = [policies.tse(attack, total=66_000, denied=denied) for attack, denied in ((False, False), (False, True), (True, False))]
+    path = packets.write_pcap(os.path.join(folder, "tse.pcap"), packets.frames_of(numpy.concatenate([each.packets for each in found])))
     weft = Weft(folder, [("in0", "net_pcap_in0,rx_pcap=%s,infinite_rx=1" % path), ("out", SINK)], options=["in0:hold"])
     try:
-        weft.load(both, ["out"])
+        weft.load(found[0], ["out"])
 
         def turn(count):
             before = after = weft.workers()[0]
@@ -241,10 +242,7 @@ def attack_and_peace(folder, pairs):
                 time.sleep(0.002)
                 after = weft.workers()[0]
             return (after["busy_cycles"] - before["busy_cycles"]) / count
-        seen = []
-        for _ in range(pairs + 2):
-            peace = turn(len(quiet.packets))
-            seen.append((turn(len(attack.packets)), peace))
+        seen = [tuple(turn(len(each.packets)) for each in found) for _ in range(turns + 2)]
         return seen[2:]  # the first ones find nothing in the caches
     finally:
         weft.close()

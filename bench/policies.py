@@ -174,8 +174,9 @@ def _flips(value, width):
         yield (value >> low << low) ^ 1 << low, low
 
 
-def tse(attack, benign_flows=100_000, total=200_000, seed=8):
-    """Three rules that permit, on different fields; with `attack`, 8,192 of the 200,000 packets are each made to need a mask of its own in a cache."""
+def tse(attack, benign_flows=100_000, total=200_000, seed=8, denied=False):
+    """Three rules that permit, on different fields; with `attack`, 8,192 of 200,000 packets are each made to need a mask of its own in a cache; with
+    `denied` as many in the same places are denied like theirs, but are all alike."""
     generator, draw = numpy.random.default_rng(seed), random.Random(seed)
     table = rules(3, priority=[400, 300, 200], proto=TCP)
     table[0]["dport_lo"] = table[0]["dport_hi"] = SERVICE
@@ -183,10 +184,14 @@ def tse(attack, benign_flows=100_000, total=200_000, seed=8):
     table[2]["sport_lo"] = table[2]["sport_hi"] = TRUSTED_PORT
     flow = generator.integers(0, benign_flows, total)
     packets = headers(total, src=0xC0A80000 + flow % 65536, dst=0x30000001, proto=TCP, sport=20000 + flow * 7919 % 40000, dport=SERVICE)
-    if attack:
+    if attack or denied:
         hostile = [tuple(value | (draw.getrandbits(low) if low else 0) for value, low in (src, sport, dport))
                    for src in _flips(TRUSTED, 32) for sport in _flips(TRUSTED_PORT, 16) for dport in _flips(SERVICE, 16)]
         draw.shuffle(hostile)
+        del hostile[total * 8_192 // 200_000:]
         at = numpy.linspace(0, total - 1, len(hostile)).astype(int)
-        packets["src"][at], packets["sport"][at], packets["dport"][at] = (numpy.array(column, "u8") for column in zip(*hostile))
+        if denied:
+            packets["dport"][at] = SERVICE + 1
+        else:
+            packets["src"][at], packets["sport"][at], packets["dport"][at] = (numpy.array(column, "u8") for column in zip(*hostile))
     return Policy(table, packets, 3)

@@ -112,7 +112,7 @@ def open_loop(results):
     for (workload, *_), line in results.notes.items():
         us = line["latency_us"]
         reached = " (reached %s)" % format(line["changes_per_s"], ",") if "changes_per_s" in line else ""
-        rows.append([THROUGH[workload], line["system"], line["setting"] + reached, "%.3g" % line["offered_mpps"], "%d of %d" % (line["lost"], line["arrived"]),
+        rows.append([THROUGH[workload], line["system"], line["setting"] + reached, "%.3g" % line["offered_mpps"], "%d of %d" % (line["lost"], line["arrived"]) + (", all but %d by pauses" % (line["lost"] - line["lost_by_pauses"]) if "lost_by_pauses" in line else ""),
                      *("%.3g" % us[key] if key in us else "" for key in ("p50", "p99", "p99.9")), "%.0f" % line["pause_max_us"], "%.1f %%" % (line["waited"] * 100)])
     rows.sort(key=lambda row: (list(THROUGH.values()).index(row[0]), row[1] != "weft"))
     return _table(["through", "system", "load", "Mpps", "lost", "p50 us", "p99", "p99.9", "longest pause us", "without its core"], rows)
