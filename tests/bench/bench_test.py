@@ -3,7 +3,6 @@ import os
 import random
 import statistics
 import sys
-import time
 import xml.etree.ElementTree as xml
 
 import numpy
@@ -150,10 +149,12 @@ def test_counts_of_trials_add_up():
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
 def test_a_run_of_the_paced_source_does_not_begin_in_a_nap(tmp_path):
     policy = policies.l2(16, 500)
-    with rfc2544.switched(str(tmp_path), policy, "weft", "null") as (_, paced):
+    with rfc2544.switched(str(tmp_path), policy, "weft", "null") as (weft, paced):
         firsts = []
         for _ in range(20):
-            time.sleep(0.02)  # so that the worker sleeps
+            slept = weft.workers()[0]["sleeps"]
+            while weft.workers()[0]["sleeps"] < slept + 10:
+                pass
             firsts.append(paced.trial(1e6, 0.002).latency_us["max"])
         assert statistics.median(firsts) < 300  # naps are of a millisecond
 
