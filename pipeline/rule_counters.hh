@@ -28,7 +28,8 @@ struct alignas(16) RecentCounters {
     static constexpr std::uint64_t half_full = std::uint64_t{1} << 63 | std::uint64_t{1}
                                                                             << (bytes_shift - 1);
 
-    Counter count;
+    /// Written with release, as Totals are: who reads what a move wrote sees that it had begun.
+    std::atomic<std::uint64_t> count{0};
     Counter used_ms;
 };
 
@@ -58,8 +59,10 @@ public:
     void count(Verdict verdict, std::uint64_t bytes, std::uint64_t now_ms) noexcept {
         RecentCounters& recent = *of(verdict);
         recent.used_ms.set(now_ms);
-        recent.count.add((bytes << RecentCounters::bytes_shift) + 1);
-        if ((recent.count.read() & RecentCounters::half_full) != 0) [[unlikely]]
+        const std::uint64_t count = recent.count.load(std::memory_order_relaxed) +
+                                    (bytes << RecentCounters::bytes_shift) + 1;
+        recent.count.store(count, std::memory_order_release);
+        if ((count & RecentCounters::half_full) != 0) [[unlikely]]
             total_up(recent);
     }
 
@@ -71,8 +74,8 @@ public:
 
 private:
     struct Totals {
-        Counter packets;
-        Counter bytes;
+        std::atomic<std::uint64_t> packets{0};
+        std::atomic<std::uint64_t> bytes{0};
     };
     static constexpr std::uint64_t programs_a_counter = sizeof(Program) / sizeof(RecentCounters);
     static_assert(sizeof(Program) % sizeof(RecentCounters) == 0);
