@@ -166,6 +166,19 @@ def ovs_line(flow):
     return "priority=60000,udp,nw_src=%s,tp_dst=%s" % (src, port), ",actions=drop"
 
 
+def keep_one(switch, kind):
+    """A row of the kind that stays: what packets are looked up by is then the same with changes and without."""
+    if kind == EVERY_KIND:  # of these many stand
+        return
+    flows = KINDS[kind](10_001)[10_000:]
+    if isinstance(switch, Weft):
+        link = feed.Feed(switch.socket)
+        link.run(feed.transactions(flows))
+        link.close()
+    else:
+        switch.change("".join("add %s%s\n" % ovs_line(flow) for flow in flows))
+
+
 class Updates:
     """Adds and deletes rules from a thread of its own, at `rate` changes a second; `reached` is what it was afterwards. What stands then stays."""
 
@@ -244,6 +257,7 @@ def updates_in_turn(report, start, kind, rate, options):
     weft = start()
     try:
         weft.warm()
+        keep_one(weft, kind)
         for _ in range(options.pairs or 30):
             with Updates(weft, kind, rate) as running:
                 changing_now = weft.window(options.seconds / 4)

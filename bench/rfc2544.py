@@ -13,7 +13,7 @@ import answers
 import ovs
 import packets
 import policies
-from changes import Updates, changing
+from changes import Updates, changing, keep_one
 from places import BUILD
 from systems import CONTROL_CORE, Weft, stop
 
@@ -262,8 +262,9 @@ def measure(report, name, system, paced, switch, options):
 
 def while_changing(report, name, system, switch, trial, kind, changes, options, turns=3):
     """90 % of what the switch does with the rules that stand, with changes and without, in turn: what is lost because of the changes is the difference."""
+    keep_one(switch, kind)
     with Updates(switch, kind, changes):
-        time.sleep(0.5)  # from now on such rules stand
+        time.sleep(0.5)  # of every kind many stand from now on
     seen = {words: [] for words in ("%s/s %s" % (format(changes, ","), kind), "none of the %s/s %s" % (format(changes, ","), kind))}
     reached = []
     for _ in range(turns):
