@@ -1,4 +1,5 @@
 """How fast: one worker, sources that never idle, an output that costs nothing; the same packets, ports and rules through each system in turn."""
+import contextlib
 import dataclasses
 import os
 import signal
@@ -230,22 +231,46 @@ def tse(report, folder, options):
 def tse_in_turn(folder, turns):
     """Cycles of a packet while nobody attacks, with plain denied packets among the others, and under attack; one switch gets all from one file, in turn."""
     found = [policies.tse(attack, total=66_000, denied=denied) for attack, denied in ((False, False), (False, True), (True, False))]
-    path = packets.write_pcap(os.path.join(folder, "tse.pcap"), packets.frames_of(numpy.concatenate([each.packets for each in found])))
+    with given_by_count(folder, "tse", found[0], numpy.concatenate([each.packets for each in found])) as cycles_of:
+        seen = [tuple(cycles_of(len(each.packets)) for each in found) for _ in range(turns + 2)]
+    return seen[2:]  # the first ones find nothing in the caches
+
+
+@contextlib.contextmanager
+def given_by_count(folder, name, policy, made):
+    """A weft that is given packets round and round, so many at a time: a function of how many, that says what cycles each of them took."""
+    path = packets.write_pcap(os.path.join(folder, name + ".pcap"), packets.frames_of(made))
     weft = Weft(folder, [("in0", "net_pcap_in0,rx_pcap=%s,infinite_rx=1" % path), ("out", SINK)], options=["in0:hold"])
     try:
-        weft.load(found[0], ["out"])
+        weft.load(policy, ["out"])
 
-        def turn(count):
+        def cycles_of(count):
             before = after = weft.workers()[0]
             weft.client.release("in0", count)
             while after["received"] - before["received"] < count:
                 time.sleep(0.002)
                 after = weft.workers()[0]
             return (after["busy_cycles"] - before["busy_cycles"]) / count
-        seen = [tuple(turn(len(each.packets)) for each in found) for _ in range(turns + 2)]
-        return seen[2:]  # the first ones find nothing in the caches
+        yield cycles_of
     finally:
         weft.close()
+
+
+FIRST_STARTS, FIRST_TURNS, FIRST_PACKETS = 5, 40, 6_000
+
+
+def first_packets(report, folder, options):
+    """The first packet of a flow beside a later one: a switch that never saw these flows gets one packet of each, then the same packets again"""
+    count = FIRST_TURNS * FIRST_PACKETS
+    for name, policy in (("l2-1k", policies.l2(1_000, count)), ("l3-1k", policies.l3(1_000, count, policies.ENTERPRISE)), ("acl-1k", policies.acl(1_000, count))):
+        answers.compare(folder, policy, False)
+        pairs = []
+        for _ in range(FIRST_STARTS):
+            with given_by_count(folder, "first", policy, policy.packets) as cycles_of:
+                first, later = ([cycles_of(FIRST_PACKETS) for _ in range(FIRST_TURNS)] for _ in range(2))
+            pairs += list(zip(first, later))[FIRST_TURNS // 4:]  # the first turns find nothing in the caches, nor in the rules' memory
+        value, low, high = median_ratio(pairs)
+        report.ratio("first-packet", "%s: cycles of a flow's first packet over those of its second (at most 1.5), %d turns" % (name, len(pairs)), value, (low, high))
 
 
 def _sweep(report, folder, options, name, points):
