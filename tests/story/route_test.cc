@@ -1,5 +1,6 @@
 // Packets through routers made of flow rows: the longest prefix decides, the time to live goes
-// down, both MACs are the next hop's; several routing tables, chosen by where a packet came in.
+// down, both MACs are the next hop's; several routing tables, chosen by where a packet came in
+// (the longest-prefix parts of OVN-5 and OVN-6).
 #include "tests/story/net.hh"
 
 #include <gtest/gtest.h>
