@@ -148,13 +148,18 @@ class Ovs:
         return Window(s["rx"] / took / 1e6, (s["idle"] + s["busy"]) / packets, waited, notes=dict(shares, lookups=s["lookups"], upcalls_per_s=(s["miss"] + s["failed"]) / took))
 
     def poller(self):
-        return Poller(self.processes[-1].pid, "pmd-c")
+        return Poller(self.process.pid, "pmd-c")
 
     def warm(self):
         """Until the caches know the traffic, or it becomes clear that they never will."""
         end = time.monotonic() + self.warm_s
         while self.window(2).notes["upcalls_per_s"] > SETTLED_UPCALLS_PER_S and time.monotonic() < end:
             pass
+
+    @property
+    def process(self):
+        """The one that polls."""
+        return self.processes[-1]
 
     def close(self):
         for process in reversed(self.processes):

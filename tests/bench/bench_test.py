@@ -1,6 +1,7 @@
 """The bench measures what it says: its packets, rules and answers are right, its clocks and counts add up."""
 import os
 import random
+import signal
 import statistics
 import sys
 import xml.etree.ElementTree as xml
@@ -15,6 +16,7 @@ import answers  # noqa: E402
 import every_kind  # noqa: E402
 import feed  # noqa: E402
 import figures  # noqa: E402
+import forwarding  # noqa: E402
 import packets  # noqa: E402
 import plot  # noqa: E402
 import policies  # noqa: E402
@@ -250,3 +252,32 @@ def test_samples_of_the_relations_are_one_row_in_two_versions():
         kinds = {type(sample(0, version)).__name__.lower() for version in (0, 1)}
         assert kinds == {relation} and sample(0, 0) != sample(0, 1) != sample(1, 1)
     assert set(rows.SAMPLES) | {"bridge"} == {field.name for field in feed.pb.Op.DESCRIPTOR.oneofs_by_name["row"].fields}
+
+
+class OneOfTwo:
+    """A system whose windows say who is stopped."""
+    all = []
+
+    def __init__(self):
+        self.process, self.stopped, self.closed = self, False, False
+        self.all.append(self)
+
+    def send_signal(self, number):
+        self.stopped = {signal.SIGSTOP: True, signal.SIGCONT: False}[number]
+
+    def warm(self):
+        assert [each.stopped for each in self.all] == [each is not self for each in self.all]
+
+    def window(self, seconds):
+        return [each.stopped for each in self.all]
+
+    def close(self):
+        assert not self.stopped
+        self.closed = True
+
+
+def test_of_two_that_stand_one_runs_while_the_other_is_stopped():
+    OneOfTwo.all.clear()
+    with forwarding.standing(*(forwarding.Contender("one of two", setting, OneOfTwo) for setting in "ab")) as turn:
+        assert [turn(0.1) for _ in range(3)] == [[[False, True], [True, False]]] * 3
+    assert all(each.closed for each in OneOfTwo.all)
