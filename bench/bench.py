@@ -41,6 +41,7 @@ def arguments():
                         help="workloads; without any, all but classbench, classifier and forward. `report FILE...` makes docs/benchmarks.md of JSON files")
     parser.add_argument("--json", metavar="FILE", help="also one JSON object a line, appended to FILE")
     parser.add_argument("--vs", dest="against", metavar="ovs|testpmd|DIR", help="besides testpmd also OVS-DPDK, or the weftd of another build folder")
+    parser.add_argument("--ovs-settings", nargs="+", default=[], choices=list(ovs.SETTINGS), metavar="SETTING", help="of OVS: some of " + ", ".join(map(repr, ovs.SETTINGS)) + "; else all that may be best")
     parser.add_argument("--rules", nargs="+", default=[], metavar="FILE", help="filter sets for classbench and classifier, .xz too")
     parser.add_argument("--seconds", type=float, default=2, help="of a window (2)")
     parser.add_argument("--windows", type=int, default=3, help="of a run (3)")

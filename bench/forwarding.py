@@ -93,7 +93,7 @@ def contenders(folder, workload, policy, devices, options):
     found = [Contender("weft", "default", lambda: start_weft(folder, policy, devices))]
     if options.against == "ovs" and not workload.without_ovs:
         found += [Contender("ovs", setting, lambda setting=setting: start_ovs(folder, policy, devices, setting, workload.ovs_warm_s))
-                  for setting in workload.ovs]
+                  for setting in options.ovs_settings or workload.ovs]
     elif options.against not in (None, "ovs", "testpmd"):
         found.append(Contender("weft", options.against, lambda: start_weft(folder, policy, devices, build=options.against)))
     found += [Contender("testpmd", mode, lambda mode=mode: Testpmd(mode, devices + [SINK], folder)) for mode in workload.testpmd]
@@ -192,17 +192,19 @@ def compare_in_pairs(report, name, first, second, options, count):
     report.ratio(name, words, value, (low, high))
 
 
-def compare_with_ovs(report, name, weft, rivals, options, count):
-    """OVS takes its time to know the traffic: one start of it for each of its settings, `count` pairs of windows with weft in turn. Its best one is told."""
+def compare_with_ovs(report, name, weft, rivals, options, **more):
+    """OVS takes its time to know the traffic: one start of it for each of its settings, pairs of windows with weft in turn. Its best one is told."""
     found = {}
     for rival in rivals:
         with standing(weft, rival) as turn:
-            found[rival] = [turn(TURN_S) for _ in range(count)]
-        report.rate(name, rival.system, rival.setting, [theirs for _, theirs in found[rival]], True, **_notes([theirs for _, theirs in found[rival]]))
-    best = max(rivals, key=lambda rival: statistics.median(theirs.mpps for _, theirs in found[rival]))
-    report.rate(name, weft.system, weft.setting, [ours for ours, _ in found[best]], True)
-    value, low, high = median_ratio([(ours.mpps, theirs.mpps) for ours, theirs in found[best]])
-    report.ratio(name, "Mpps, weft over OVS at its best (%s), %d pairs" % (best.setting, count), value, (low, high))
+            found[rival] = [turn(TURN_S) for _ in range(options.pairs)]
+        theirs = [their for _, their in found[rival]]
+        report.rate(name, rival.system, rival.setting, theirs, True, **_notes(theirs), **more)
+    best = max(rivals, key=lambda rival: statistics.median(their.mpps for _, their in found[rival]))
+    report.rate(name, weft.system, weft.setting, [our for our, _ in found[best]], True, **more)
+    value, low, high = median_ratio([(our.mpps, their.mpps) for our, their in found[best]])
+    at = " at %s" % format(more["x"], ",") if "x" in more else ""
+    report.ratio(name, "Mpps%s, weft over OVS at its best (%s), %d pairs" % (at, best.setting, options.pairs), value, (low, high))
 
 
 def rival_of(found, against):
@@ -223,7 +225,7 @@ def run(report, folder, options, name, workload):
     found = contenders(folder, workload, policy, devices, options)
     if options.pairs and options.against == "ovs":
         if rivals := [c for c in found if c.system == "ovs"]:
-            compare_with_ovs(report, name, found[0], rivals, options, options.pairs)
+            compare_with_ovs(report, name, found[0], rivals, options)
         return
     if options.pairs:
         if rival := rival_of(found, options.against):
@@ -306,7 +308,11 @@ def _sweep(report, folder, options, name, points):
         answers.compare(folder, policy, options.against == "ovs")
         devices = sources(folder, name, policy)
         report.note(name, "%s %s" % (format(x, ","), name))
-        compare(report, name, contenders(folder, workload, policy, devices, options), options, True, x=x)
+        found = contenders(folder, workload, policy, devices, options)
+        if options.pairs and (rivals := [c for c in found if c.system == "ovs"]):
+            compare_with_ovs(report, name, found[0], rivals, options, x=x)
+        else:
+            compare(report, name, found, options, True, x=x)
 
 
 def over_flows(report, folder, options):
