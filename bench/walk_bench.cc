@@ -1,7 +1,9 @@
 // What does the pipeline itself cost, without devices? process() over one exact-match table, and
 // over the flows of a real OVN: cycles a packet and a lookup.
 //
-//   walk_bench l2 [MACS [BURSTS]]    packets to random destinations, one table, one output
+//   walk_bench l2 [MACS [BURSTS [default]]]
+//                                    packets to random destinations, one table, one output; the
+//                                    last rule drops everything
 //   walk_bench l3 [PREFIXES [BURSTS [scattered]]]
 //                                    packets to random routes, the Internet's or each in a place of
 //                                    its own, which rewrite both MACs and the TTL
@@ -153,13 +155,15 @@ std::string mac(std::uint64_t number) {
     return text.data();
 }
 
-void l2(std::size_t macs, std::size_t bursts) {
+void l2(std::size_t macs, std::size_t bursts, bool has_default) {
     Bench bench;
     const PortId in = bench.port("in", PortNumber{1});
     bench.port("out", PortNumber{2});
     const Actions out = *parse_actions("output(\"out\");");
     for (std::size_t k = 0; k < macs; ++k)
         bench.rule(0, 100, *parse_match("eth.dst == " + mac(0x10'0000 + k)), out);
+    if (has_default)
+        bench.rule(0, 0, *parse_match("1"), *parse_actions("drop;"));
     bench.tables.commit();
     Random random{1};
     for (std::size_t i = 0; i < 4'096; ++i) {
@@ -402,7 +406,9 @@ int main(int argc, char** argv) {
         return argc > at ? std::strtoull(argv[at], nullptr, 10) : otherwise;
     };
     if (what == "l2" || what.empty())
-        weft::l2(number(2, 1'000), number(3, 20'000));
+        weft::l2(
+            number(2, 1'000), number(3, 20'000), argc > 4 && std::string_view{argv[4]} == "default"
+        );
     if (what == "l3")
         weft::l3(
             number(2, 1'000),

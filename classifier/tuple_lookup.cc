@@ -2,6 +2,8 @@
 #include "base/select.hh"
 #include "classifier/tuple_space.hh"
 
+#include <bit>
+#include <type_traits>
 #include <utility>
 
 namespace weft {
@@ -70,17 +72,52 @@ LaneMask above(const Rank* rank, Rank bound) noexcept {
     return lanes;
 }
 
+/// An entry, or what it is for.
+template <class Result>
+Result result_of(const Entry* entry) noexcept {
+    if constexpr (std::is_same_v<Result, Payload>)
+        return entry == nullptr ? 0 : entry->payload;
+    else
+        return entry;
+}
+
 } // namespace
+
+/// What wins in one tuple wins over all that follow. Often the last one is a default, of no words:
+/// it matches every key, and one of them is asked for the burst.
+template <class Result>
+void TupleSpace::find_in_chain(
+    const Parts& parts, const FlowKey* keys, LaneMask live, Generation g, Result* best
+) const noexcept {
+    LaneMask open = live;
+    for (std::size_t i = 0; open != 0; ++i) {
+        const Tuple& tuple = *parts.tuples[i].tuple;
+        const auto one = [&](std::size_t lane) {
+            return result_of<Result>(choose(tuple, keys[lane], g));
+        };
+        if (tuple.mask.count != 0) {
+            tuple.hash.find_exact(keys, open, g, best, one);
+        } else {
+            const Result for_all = one(static_cast<std::size_t>(std::countr_zero(open)));
+            for_lanes(open, [&](std::size_t lane) { best[lane] = for_all; });
+        }
+        if (i + 1 == parts.tuple_count)
+            return;
+        LaneMask without = 0;
+        for_lanes(open, [&](std::size_t lane) {
+            without |= LaneMask{best[lane] == Result{}} << lane;
+        });
+        open = without;
+    }
+}
 
 void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const Entry** best)
     const noexcept {
     const Parts& parts = *parts_.load(std::memory_order_acquire);
     if (parts.tuple_count == 0)
         return parts.linear.lookup(keys, live, g, best);
-    if (parts.is_exact)
-        return parts.tuples[0].tuple->hash.find_exact(keys, live, g, best, [&](std::size_t lane) {
-            return choose(*parts.tuples[0].tuple, keys[lane], g);
-        });
+    if (parts.is_chain)
+        return find_in_chain(parts, keys, live, g, best);
     for (const std::size_t lane : Lanes{live})
         best[lane] = nullptr;
     Lanewise lanes{keys, g, before_, best};
@@ -119,25 +156,14 @@ void TupleSpace::lookup(const FlowKey* keys, LaneMask live, Generation g, const 
     }
 }
 
-namespace {
-
-Payload payload_of(const Entry* entry) noexcept {
-    return entry == nullptr ? 0 : entry->payload;
-}
-
-} // namespace
-
 void TupleSpace::lookup_payloads(const FlowKey* keys, LaneMask live, Generation g, Payload* payload)
     const noexcept {
     const Parts& parts = *parts_.load(std::memory_order_acquire);
-    if (parts.is_exact)
-        return parts.tuples[0]
-            .tuple->hash.find_exact(keys, live, g, payload, [&](std::size_t lane) {
-                return payload_of(choose(*parts.tuples[0].tuple, keys[lane], g));
-            });
+    if (parts.is_chain)
+        return find_in_chain(parts, keys, live, g, payload);
     std::array<const Entry*, burst_max> best;
     lookup(keys, live, g, best.data());
-    for_lanes(live, [&](std::size_t lane) { payload[lane] = payload_of(best[lane]); });
+    for_lanes(live, [&](std::size_t lane) { payload[lane] = result_of<Payload>(best[lane]); });
 }
 
 /// Of the candidates of one key the best: versions of one row, priorities of one match.

@@ -18,10 +18,11 @@ constexpr std::uint64_t stale_min = 1'000; // entries that left, for a filter to
 
 } // namespace
 
-/// By half, so that all plans of a table that is being filled together move each rule some three
+/// Not for a chain. By half, so that all plans of a table that is being filled together move each rule some three
 /// times.
 bool TupleSpace::wants_plan() const noexcept {
     return !is_moving() && !is_linear_ && entries_ >= plan_entries_min &&
+           !is_chain() &&
            2 * entries_ >= 3 * planned_entries_ &&
            (tuples_.size() >= plan_tuples_min ||
             std::any_of(tuples_.begin(), tuples_.end(), [](const auto& tuple) {
@@ -215,7 +216,7 @@ void TupleSpace::end_phase() {
     std::erase(tuples_, nullptr);
     for (const auto& tuple : tuples_)
         if (tuple->hash.entries() == 0)
-            tuple->best_rank = 0;
+            tuple->forget_ranks();
     std::stable_sort(tuples_.begin(), tuples_.end(), [](const auto& a, const auto& b) {
         return specificity(a->mask) > specificity(b->mask);
     });

@@ -149,8 +149,12 @@ void TupleSpace::put(Tuple& tuple, const Entry& entry) {
     if (next_filter_ != nullptr)
         next_filter_->add(tuple.next_number, entry);
     tuple.hash.insert(entry, reclaimer_);
+    tuple.worst_rank = std::min(tuple.worst_rank, entry.rank);
     if (!tuple.listed || entry.rank > tuple.best_rank)
         widen(tuple, entry.rank);
+    const Parts& parts = *parts_.load(std::memory_order_relaxed);
+    if (parts.is_chain && !make_chain(parts.slots()))
+        publish_parts();
 }
 
 /// In readers' list, where its order stays right; else they get a new list.
@@ -223,7 +227,7 @@ void TupleSpace::drop(Tuple& tuple) {
     const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& other) {
         return other.get() == &tuple;
     });
-    tuple.best_rank = 0;
+    tuple.forget_ranks();
     tuple.listed = false;
     if (!tuple.planned) {
         reclaimer_.retire([dead = std::shared_ptr<Tuple>{std::move(*at)}] {});
@@ -247,7 +251,6 @@ void TupleSpace::publish_parts() {
     });
     parts->tuples = std::make_unique<Slot[]>(order.size());
     parts->tuple_count = order.size();
-    parts->is_exact = order.size() == 1 && order[0]->is_exact && linear_.empty();
     parts->filter = filter_.get();
     if (filter_ != nullptr)
         parts->probes = std::make_unique<TupleProbes>();
@@ -261,8 +264,17 @@ void TupleSpace::publish_parts() {
         else
             parts->has_others = true;
     }
+    parts->is_chain = make_chain(parts->slots());
     const Parts* old = parts_.exchange(parts.release(), std::memory_order_acq_rel);
     reclaimer_.retire([old] { delete old; });
+}
+
+bool TupleSpace::make_chain(std::span<const Slot> slots) noexcept {
+    for (std::size_t i = 0; i < slots.size(); ++i)
+        if (!slots[i].tuple->is_exact ||
+            (i != 0 && slots[i - 1].tuple->worst_rank <= slots[i].tuple->best_rank))
+            return false;
+    return !slots.empty() && slots.size() <= chain_max;
 }
 
 // -- seeing inside

@@ -30,8 +30,9 @@ namespace weft {
 struct Tuple {
     Mask mask;
     TupleHash hash;
-    /// No entry in here ranks higher. Widens at once, narrows only when an empty tuple leaves.
-    Rank best_rank = 0;
+    /// No entry in here ranks higher, or lower. Widen at once, narrow only when an empty tuple
+    /// leaves.
+    Rank best_rank = 0, worst_rank = ~Rank{0};
     Rank expected_rank = 0; // the best that it will have when it is filled
     bool is_exact = false;  // all entries that were ever in here ask for the mask and no more
     bool planned = false;
@@ -41,6 +42,10 @@ struct Tuple {
     std::uint8_t next_number = TupleFilter::none; // in the one that is being filled
 
     Tuple(const Mask& of, std::uint64_t hash_key) : mask{of}, hash{mask, hash_key} {}
+    void forget_ranks() noexcept {
+        best_rank = 0;
+        worst_rank = ~Rank{0};
+    }
 };
 
 /// The rules of one table, every generation that is still held among them. One writer changes it in
@@ -53,11 +58,13 @@ struct Tuple {
 /// old one after a grace period: in between a lookup may meet it twice. (5) Both filters, the one
 /// that readers use and the one that is being filled, learn of an entry before its tuple does; the
 /// second has everything when a sweep has been through all tuples, and takes the place of the
-/// first.
+/// first. (6) What readers take for a chain is one: in each tuple the entries' only form is its
+/// mask, and all that they see rank above those of the tuples that follow.
 class TupleSpace {
 public:
     static constexpr std::size_t linear_max = Linear::entries_max;
     static constexpr std::size_t tuples_max = 96;
+    static constexpr std::size_t chain_max = 4; // tuples
     /// Entries under one hash beyond which an entry gets a more specific tuple, if there can be
     /// one.
     static constexpr std::size_t crowd_max = 24;
@@ -128,6 +135,9 @@ public:
     std::uint64_t entries() const noexcept { return entries_; }
     std::size_t tuples() const noexcept { return tuples_.size(); }
     bool is_linear() const noexcept { return is_linear_; }
+    /// Its rules ask for exact values of few combinations of fields, each for what the ones before
+    /// leave: no more than one of them is compared for a key and each combination.
+    bool is_chain() const noexcept { return parts_.load(std::memory_order_relaxed)->is_chain; }
     /// What one lookup can come to at most, from the rules alone.
     struct Bound {
         std::uint64_t probes = 0;  // hashes
@@ -154,7 +164,7 @@ private:
         Linear linear;
         std::unique_ptr<Slot[]> tuples;
         std::size_t tuple_count = 0;
-        bool is_exact = false; // there is one tuple, and its entries' form is its mask
+        bool is_chain = false;               // who matches in one tuple need not ask the next
         const TupleFilter* filter = nullptr; // or there is none
         std::unique_ptr<TupleProbes> probes; // of the tuples with a number in it
         bool has_others = false;             // tuples without one
@@ -183,6 +193,11 @@ private:
     std::size_t sweep_bucket(Tuple& tuple, std::size_t bucket);
     Bound bound_of(TupleHash::Worst (*worst)(const TupleHash&)) const;
     void end_phase();
+    static bool make_chain(std::span<const Slot> slots) noexcept;
+    template <class Result>
+    void find_in_chain(
+        const Parts& parts, const FlowKey* keys, LaneMask live, Generation g, Result* best
+    ) const noexcept;
     const Entry* choose(const Tuple& tuple, const FlowKey& key, Generation g) const noexcept;
 
     Reclaimer& reclaimer_;

@@ -215,6 +215,53 @@ public:
     }
 };
 
+/// Exact matches, each for what the one before leaves, and a default: in versions and of several
+/// priorities, now and then of one that wins over what should come first.
+class ChainEngine : public ExactEngine {
+public:
+    using ExactEngine::ExactEngine;
+
+    static EngineRule by_one_word(std::uint64_t value, std::uint32_t priority) {
+        Pattern pattern;
+        pattern.add(1, bits1, value);
+        return ranked(pattern, priority);
+    }
+    static std::vector<EngineRule> first_rules() {
+        std::vector<EngineRule> rules;
+        for (std::uint64_t i = 0; i <= TupleSpace::linear_max; ++i)
+            rules.push_back(exactly(i << 40, i, 4));
+        rules.push_back(by_one_word(0, 2));
+        rules.push_back(ranked({}, 0));
+        return rules;
+    }
+    static EngineRule rule(Random& random) {
+        const std::uint32_t more = random.below(50) == 0 ? 2 : random.below(2) != 0;
+        const std::uint64_t value = random.below(40) << 16;
+        switch (random.below(6)) {
+        case 0:
+            return ranked({}, more);
+        case 1:
+        case 2:
+            return by_one_word(value, 2 + more);
+        default:
+            return exactly(value, random.below(2), 4 + more);
+        }
+    }
+    static std::vector<EngineRule> corners() {
+        std::vector<EngineRule> rules = ExactEngine::corners();
+        for (const std::uint32_t priority : {0u, 1u, 0xffff'ffffu}) {
+            rules.push_back(ranked({}, priority));
+            rules.push_back(by_one_word(bits1, priority));
+        }
+        return rules;
+    }
+    void background(Random&) {
+        while (space_.move_some(16))
+            after_grace();
+        EXPECT_EQ(space_.tuples(), 3u);
+    }
+};
+
 /// Routes of many routing tables.
 template <bool wide, std::size_t other_words>
 class PrefixEngine {
@@ -316,6 +363,7 @@ private:
 using EngineTypes = testing::Types<
     LinearEngine,
     ExactEngine,
+    ChainEngine,
     GeneralEngine,
     PrefixEngine<false, 0>,
     PrefixEngine<false, 1>,
@@ -327,9 +375,10 @@ using EngineTypes = testing::Types<
 struct EngineNames {
     template <class Engine>
     static std::string GetName(int at) {
-        static constexpr std::array<const char*, 9> names{
+        static constexpr std::array<const char*, 10> names{
             "linear",
             "exact_match",
+            "chain",
             "tuple_space",
             "lpm4",
             "lpm4_of_1_word",

@@ -204,6 +204,48 @@ TEST(TupleSpace, a_plan_made_for_few_entries_is_followed_by_one_for_all) {
     EXPECT_FALSE(space.wants_plan());
 }
 
+TEST(TupleSpace, exact_matches_are_a_chain_while_each_outranks_those_that_follow) {
+    ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 1, number_goes_first};
+    const auto insert = [&](std::uint64_t mask, std::uint64_t value, std::uint32_t priority) {
+        const Pattern pattern = mask == 0 ? Pattern{} : exactly(1, mask, value);
+        return space.insert(
+            pattern,
+            make_rank(priority, pattern.mask.bit_count()),
+            1,
+            payload_of(static_cast<int>(priority))
+        );
+    };
+    const auto remove = [&](Entry* entry) {
+        space.expire(*entry, 1);
+        space.remove(*entry);
+        reclaimer.run_all();
+    };
+    const auto found = [&](std::uint64_t value) {
+        FlowKey key{};
+        key.word[1] = value;
+        return space.find(key, 1)->rank;
+    };
+    for (std::uint64_t i = 0; i < 40; ++i)
+        insert(0xffff, i, 10);
+    insert(0xff00, 0x0900, 5);
+    insert(0, 0, 0);
+    EXPECT_TRUE(space.is_chain());
+    EXPECT_FALSE(space.wants_plan());
+    EXPECT_EQ(found(7), make_rank(10, 16));
+    EXPECT_EQ(found(0x0977), make_rank(5, 8));
+    EXPECT_EQ(found(0x1000), make_rank(0, 0));
+    Entry* const above = insert(0, 0, 7);
+    EXPECT_FALSE(space.is_chain()) << "the default outranks the second";
+    EXPECT_EQ(found(0x0977), make_rank(7, 0));
+    EXPECT_EQ(found(7), make_rank(10, 16));
+    remove(above);
+    EXPECT_EQ(found(0x0977), make_rank(5, 8));
+    insert(0x0ff0, 0x0ff0, 10);
+    EXPECT_FALSE(space.is_chain()) << "equal ranks";
+    EXPECT_TRUE(space.wants_plan());
+}
+
 TEST(TupleSpace, the_memory_of_the_dead_comes_back) {
     ManualReclaimer reclaimer;
     TupleSpace space{reclaimer, 7, number_goes_first};

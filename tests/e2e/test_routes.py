@@ -70,11 +70,11 @@ def test_the_longest_prefix_of_each_routing_table_decides_and_memory_comes_back(
         "p6": [through(packet(asked[3]), 6)]}
 
 
-def test_routes_that_waited_in_the_tuple_space_come_to_rest_without_another_commit(switch):
+def test_routes_that_waited_in_the_exact_match_come_to_rest_without_another_commit(switch):
     """Of one length they are no routes yet; with two lengths more they are, and those that waited move in slices."""
     same = sum((route(0, "10.1.%d.0/24" % n, 1) for n in range(200)), [])
     more = sum((route(0, "10.%d.0.0/16" % (2 + n), 1) + route(0, "10.200.%d.0/28" % n, 1) for n in range(40)), [])
     switch.control.transaction(same, id="same")
-    assert engine(switch) == "tuple space"
+    assert engine(switch) == "exact match"
     switch.control.transaction(more, id="more")
-    wait_until(lambda: engine(switch).startswith("lpm (") and "tuple space" not in engine(switch), lambda: engine(switch))
+    wait_until(lambda: engine(switch).startswith("lpm (") and "exact match" not in engine(switch), lambda: engine(switch))

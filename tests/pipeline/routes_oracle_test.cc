@@ -331,7 +331,7 @@ TEST(RouteParts, host_routes_of_one_length_stay_in_a_hash) {
     Served served;
     for (std::uint32_t i = 0; i < 300; ++i)
         served.route(100, "ip4.dst == " + ip4(0x0a00'0000 + i));
-    EXPECT_EQ(served.report().engine, "tuple space");
+    EXPECT_EQ(served.report().engine, "exact match");
 }
 
 TEST(RouteParts, filters_whose_priorities_do_not_follow_the_prefix_get_no_part) {
