@@ -374,6 +374,7 @@ void ovn(std::size_t bursts) {
             entries.push_back(flow.match.terms[0]);
     }
     bench.tables.commit();
+    bench.plan();
 
     Random random{7};
     std::vector<std::vector<std::pair<std::size_t, FlowKey>>> found(ovn_ports);
