@@ -12,9 +12,12 @@ using tuple_slot::entry_of;
 
 namespace {
 
-constexpr std::size_t load_max = 3;    // entries per bucket, on average, before the array doubles
-constexpr std::size_t load_min = 2;    // buckets per entry beyond which it shrinks to a quarter
-constexpr std::size_t fill_a_step = 2; // old buckets that move with each insert
+constexpr std::size_t fill_a_step = 3; // old buckets that move with each change
+
+/// An array is never much larger than its entries need, and moves each three or four times.
+constexpr std::size_t grown(std::size_t buckets, bool is_exact) {
+    return buckets + buckets / (is_exact ? 3 : 2) + 1;
+}
 
 } // namespace
 
@@ -45,19 +48,19 @@ struct TupleHash::Array::Crowd {
     }
 };
 
-TupleHash::Array::Array(std::size_t count, const Bands& of)
-    : bucket_mask{count - 1},
+TupleHash::Array::Array(std::size_t of_buckets, const Bands& of)
+    : count{of_buckets},
       bands{of},
-      buckets{static_cast<Bucket*>(take_lines(count))} {} // zeros are empty buckets
+      buckets{static_cast<Bucket*>(take_lines(of_buckets))} {} // zeros are empty buckets
 
 TupleHash::Array::~Array() {
-    give_lines(buckets, bucket_mask + 1);
+    give_lines(buckets, count);
 }
 
 TupleHash::Array::Crowd* TupleHash::Array::crowd_of(std::uint64_t hash) const noexcept {
     if (crowds.empty()) [[likely]]
         return nullptr;
-    const auto found = crowds.find(hash >> 6 & bucket_mask);
+    const auto found = crowds.find(index(hash));
     return found == crowds.end() ? nullptr : found->second.get();
 }
 
@@ -67,7 +70,7 @@ void TupleHash::Array::note_crowd(std::uint64_t hash) {
         crowd->add(*bucket);
         ++walked;
     }
-    crowds[hash >> 6 & bucket_mask] = std::move(crowd);
+    crowds[index(hash)] = std::move(crowd);
 }
 
 /// A bucket behind the last one, with its first slot taken.
@@ -166,13 +169,25 @@ std::size_t TupleHash::Array::alike(std::uint64_t hash) noexcept {
         ++walked;
         return crowd->alike_to(hash);
     }
-    std::size_t count = 0;
+    std::size_t here = 0;
     for (const Bucket* bucket = &home(hash); bucket != nullptr; bucket = bucket->overflow()) {
         for (const std::size_t i : Lanes{bucket->candidates(hash, 0)})
-            count += bucket->slots()[i].load(std::memory_order_relaxed) != 0;
+            here += bucket->slots()[i].load(std::memory_order_relaxed) != 0;
         ++walked;
     }
-    return count;
+    return here;
+}
+
+/// Two a bucket: 0.5 in 100 hits at most lie in a bucket that overflows. Where keys are probed more
+/// than once anyway half of the slots: 1 to 6 in 100.
+std::size_t TupleHash::entries_for(std::size_t buckets) const noexcept {
+    return is_exact_ ? 2 * buckets : buckets * slots_per_bucket / 2;
+}
+
+/// With room for an eighth more.
+std::size_t TupleHash::buckets_for(std::size_t entries) const noexcept {
+    const std::size_t most = entries + entries / 8;
+    return (is_exact_ ? most / 2 : 2 * most / slots_per_bucket) + 1;
 }
 
 TupleHash::TupleHash(const Mask& mask, std::uint64_t key)
@@ -210,11 +225,11 @@ void TupleHash::insert(const Entry& entry, Reclaimer& reclaimer) {
     array.put(entry, h);
     entries_most_ = std::max(entries_most_, ++entries_);
     if (growing_ != nullptr) {
-        if ((h >> 6 & array.bucket_mask) < filled_)
+        if (array.index(h) < filled_)
             growing_->put(entry, h);
         fill_some(reclaimer);
-    } else if (entries_ > (array.bucket_mask + 1) * load_max) {
-        begin_resize(2 * (array.bucket_mask + 1));
+    } else if (entries_ > entries_for(array.count)) {
+        begin_resize(grown(array.count, is_exact_));
         fill_some(reclaimer);
     }
 }
@@ -224,11 +239,11 @@ bool TupleHash::remove(const Entry& entry, Reclaimer& reclaimer) {
     Array& array = *array_.load(std::memory_order_relaxed);
     if (!array.clear(entry, h))
         return false;
-    if (growing_ != nullptr && (h >> 6 & array.bucket_mask) < filled_)
+    if (growing_ != nullptr && array.index(h) < filled_)
         growing_->clear(entry, h);
     --entries_;
-    if (growing_ == nullptr && array.bucket_mask != 0 && entries_ * load_min <= array.bucket_mask)
-        begin_resize(std::max<std::size_t>((array.bucket_mask + 1) / 4, 1));
+    if (growing_ == nullptr && array.count != 1 && entries_ < entries_for(array.count) / 2)
+        begin_resize(buckets_for(entries_));
     if (growing_ != nullptr)
         fill_some(reclaimer);
     return true;
@@ -248,7 +263,7 @@ bool TupleHash::tidy(std::size_t buckets, Reclaimer& reclaimer) {
             const bool is_stale = array.more.size() > 8 && 2 * entries_ < entries_most_;
             if (!is_stale && array.bands == bands_)
                 return false;
-            begin_resize(std::bit_ceil(std::max<std::size_t>(entries_ / load_max, 1)));
+            begin_resize(buckets_for(entries_));
         }
         fill_some(reclaimer);
     }
@@ -257,7 +272,7 @@ bool TupleHash::tidy(std::size_t buckets, Reclaimer& reclaimer) {
 
 void TupleHash::fill_some(Reclaimer& reclaimer) {
     Array* const old = array_.load(std::memory_order_relaxed);
-    const std::size_t count = old->bucket_mask + 1;
+    const std::size_t count = old->count;
     for (std::size_t step = 0; step < fill_a_step && filled_ < count; ++step, ++filled_)
         for (const Bucket* bucket = &old->buckets[filled_]; bucket != nullptr;
              bucket = bucket->overflow(), ++old->walked)
@@ -277,7 +292,7 @@ void TupleHash::fill_some(Reclaimer& reclaimer) {
 }
 
 std::size_t TupleHash::buckets() const noexcept {
-    return array_.load(std::memory_order_relaxed)->bucket_mask + 1;
+    return array_.load(std::memory_order_relaxed)->count;
 }
 
 void TupleHash::entries_of(std::size_t at, std::vector<const Entry*>& into) const {
@@ -293,7 +308,7 @@ TupleHash::Worst TupleHash::worst() const {
     Worst worst;
     Array& array = *array_.load(std::memory_order_relaxed);
     std::vector<std::uint64_t> signatures;
-    for (std::size_t i = 0; i <= array.bucket_mask; ++i) {
+    for (std::size_t i = 0; i < array.count; ++i) {
         std::uint64_t lines = 0;
         signatures.clear();
         for (const Bucket* bucket = &array.buckets[i]; bucket != nullptr;
@@ -325,9 +340,9 @@ TupleHash::Worst TupleHash::worst_at_most() const noexcept {
 
 std::uint64_t TupleHash::memory_bytes() const noexcept {
     const Array& array = *array_.load(std::memory_order_relaxed);
-    std::uint64_t lines = array.bucket_mask + 1 + array.more.size();
+    std::uint64_t lines = array.count + array.more.size();
     if (growing_ != nullptr)
-        lines += growing_->bucket_mask + 1 + growing_->more.size();
+        lines += growing_->count + growing_->more.size();
     for (const Array* of : {&array, static_cast<const Array*>(growing_.get())})
         if (of != nullptr)
             for (const auto& [index, crowd] : of->crowds)

@@ -26,8 +26,9 @@ namespace weft {
 /// at those whose band is not below that of what it found already. `overflow` is
 /// the address of another bucket or 0.
 ///
-/// Invariants: (1) an entry that any reader can see is in the array that readers see; (2) buckets
-/// are a power of two; (3) an overflow bucket is only freed with its array. (4) Resizing fills a
+/// Invariants: (1) an entry that any reader can see is in the array that readers see; (2) at rest
+/// an array has one and a half times the buckets that its entries need at most, or what deletes
+/// left, up to twice; (3) an overflow bucket is only freed with its array. (4) Resizing fills a
 /// second array, a few buckets with each change, while readers use the first; the second has
 /// everything of the first's buckets below `filled_`. Then the pointer is swapped. (5) Rules of one
 /// match and many priorities share a hash, so a chain may be as long as there are rules: of one
@@ -92,6 +93,9 @@ public:
     bool contains(const Entry& entry) const;
     /// For slots from now on; tidy() brings the others.
     void set_bands(const Bands& bands) noexcept { bands_ = bands; }
+    /// Whether readers come by find_exact(): then its arrays are left so empty that hardly any
+    /// bucket overflows.
+    void set_exact(bool is_exact) noexcept { is_exact_ = is_exact; }
     /// Goes on with what changes have begun: a resize under way, overflow that nobody needs any
     /// more. True while there is more to do.
     bool tidy(std::size_t buckets, Reclaimer& reclaimer);
@@ -115,6 +119,7 @@ public:
 
 private:
     struct Bucket;
+    class Aim;
     struct Array;
     friend struct Array;
     friend class TupleProbes;
@@ -124,8 +129,7 @@ private:
     /// Adds the candidates of one chain of buckets and returns how many `into` has then.
     template <class Flush>
     static std::size_t note(
-        const Bucket* bucket,
-        std::uint64_t hash,
+        Aim aim,
         std::uint64_t band,
         std::size_t lane,
         Candidates& into,
@@ -135,10 +139,11 @@ private:
 
     std::uint64_t hash(const FlowKey& key) const noexcept;
     std::uint64_t hash_of(const Entry& entry) const noexcept;
-    /// The hash of each lane, its bucket on the way; for masks of `words` words, 0: any number.
+    /// Where the hash of each lane leads, its bucket on the way; for masks of `words` words, 0: any
+    /// number.
     template <std::size_t words>
-    void hash_lanes(const FlowKey* keys, LaneMask live, const Array& array, std::uint64_t* hashes)
-        const noexcept;
+    void
+    hash_lanes(const FlowKey* keys, LaneMask live, const Array& array, Aim* aims) const noexcept;
     template <std::size_t words, class Flush>
     void collect_of(
         const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
@@ -147,6 +152,9 @@ private:
     void find_exact_of(
         const FlowKey* keys, LaneMask live, Generation g, Result* best, Choose&& choose
     ) const noexcept;
+    /// The most entries that so many buckets are for, and the other way round.
+    std::size_t entries_for(std::size_t buckets) const noexcept;
+    std::size_t buckets_for(std::size_t entries) const noexcept;
     void begin_resize(std::size_t buckets);
     void fill_some(Reclaimer& reclaimer);
 
@@ -155,6 +163,7 @@ private:
     std::atomic<Array*> array_;
     // the writer's
     Bands bands_;
+    bool is_exact_ = false;
     std::unique_ptr<Array> growing_;
     std::size_t filled_ = 0;
     std::uint64_t entries_ = 0;

@@ -56,17 +56,17 @@ struct alignas(cache_line) TupleHash::Bucket {
         );
     }
 
-    /// Bit i: slot i has the signature of `hash`. An empty slot may, too; and bit 7, which says
-    /// nothing, may be set.
-    std::uint32_t alike(std::uint64_t hash) const noexcept {
+    /// Bit i: slot i has the signature, of which the upper 16 bits count. An empty slot may, too;
+    /// and bit 7, which says nothing, may be set.
+    std::uint32_t alike(std::uint64_t signature) const noexcept {
 #if defined(__AVX2__) && !defined(__SANITIZE_THREAD__)
-        return halves([&](__m256i slots) { return equal_signature(slots, hash); });
+        return halves([&](__m256i slots) { return equal_signature(slots, signature); });
 #else
-        return candidates(hash, 0);
+        return candidates(signature, 0);
 #endif
     }
-    /// Bit i: slot i has the signature of `hash` and at least this band. An empty slot may, too.
-    std::uint32_t candidates(std::uint64_t hash, std::uint64_t band) const noexcept {
+    /// Bit i: slot i has the signature and at least this band. An empty slot may, too.
+    std::uint32_t candidates(std::uint64_t signature, std::uint64_t band) const noexcept {
         using namespace tuple_slot;
 #if defined(__AVX2__) && !defined(__SANITIZE_THREAD__)
         const auto all = [](std::uint64_t bits) {
@@ -76,14 +76,14 @@ struct alignas(cache_line) TupleHash::Bucket {
         return halves([&](__m256i slots) {
                    const __m256i high =
                        _mm256_cmpgt_epi64(_mm256_and_si256(slots, band_mask), below);
-                   return _mm256_and_si256(equal_signature(slots, hash), high);
+                   return _mm256_and_si256(equal_signature(slots, signature), high);
                }) &
                0x7f;
 #else
         std::uint32_t found = 0;
         for (std::size_t i = 0; i < slots_per_bucket; ++i) {
             const std::uint64_t slot = word[i].load(std::memory_order_relaxed);
-            if (((slot ^ hash) & signature_bits) == 0 && (slot & band_bits) >= band)
+            if (((slot ^ signature) & signature_bits) == 0 && (slot & band_bits) >= band)
                 found |= 1u << i;
         }
         return found;
@@ -104,23 +104,49 @@ private:
         };
         return bits(at) | bits(at + 1) << 4;
     }
-    /// In the highest bit of each word: the signature, its upper 16 bits, is that of the hash.
-    static __m256i equal_signature(__m256i slots, std::uint64_t hash) noexcept {
+    /// In the highest bit of each word: the signature, its upper 16 bits, is the same.
+    static __m256i equal_signature(__m256i slots, std::uint64_t signature) noexcept {
         static_assert(tuple_slot::signature_bits == std::uint64_t{0xffff} << 48);
-        return _mm256_cmpeq_epi16(slots, _mm256_set1_epi64x(static_cast<long long>(hash)));
+        return _mm256_cmpeq_epi16(slots, _mm256_set1_epi64x(static_cast<long long>(signature)));
     }
 #endif
 };
 
-/// The signature is the hash's upper end; the bucket's index comes from the middle, where it is an
-/// offset already.
-template <class Bucket>
-inline Bucket& bucket_at(Bucket* buckets, std::size_t bucket_mask, std::uint64_t hash) noexcept {
-    static_assert(sizeof(Bucket) == 1 << 6);
-    using Byte = std::conditional_t<std::is_const_v<Bucket>, const std::byte, std::byte>;
-    auto* const at = reinterpret_cast<Byte*>(buckets) + (hash & bucket_mask << 6);
-    return *reinterpret_cast<Bucket*>(at);
+/// `number` times what a hash says as a fraction. Keys that follow each other in steps of a power
+/// of two have hashes of which no part is even by itself, so all bits count: it is the upper end of
+/// the product with an odd number, one that fits into an instruction. (The signature is the hash's
+/// upper end.)
+inline std::uint64_t scaled(std::uint64_t hash, std::uint64_t number) noexcept {
+    __extension__ using Wide = unsigned __int128;
+    const std::uint64_t mixed = hash * 0x6c8e'9cf5u;
+    return static_cast<std::uint64_t>(static_cast<Wide>(mixed) * number >> 64);
 }
+
+/// Which of `count` buckets a hash leads to.
+inline std::size_t bucket_index(std::uint64_t hash, std::size_t count) noexcept {
+    return scaled(hash, count);
+}
+
+/// Where a hash leads, in one word: an address in a bucket and, above it, the signature. The bucket
+/// is on its way once there is one.
+class TupleHash::Aim {
+public:
+    Aim() = default;
+    Aim(const Bucket* buckets, std::size_t count, std::uint64_t hash) noexcept {
+        static_assert(sizeof(Bucket) == cache_line);
+        const auto first = reinterpret_cast<std::uint64_t>(buckets);
+        const std::uint64_t at = first + scaled(hash, count * sizeof(Bucket));
+        __builtin_prefetch(reinterpret_cast<const void*>(at));
+        word_ = at | (hash & tuple_slot::signature_bits);
+    }
+    const Bucket* bucket() const noexcept {
+        return reinterpret_cast<const Bucket*>(word_ & tuple_slot::address_bits);
+    }
+    std::uint64_t signature() const noexcept { return word_; } // in the upper 16 bits
+
+private:
+    std::uint64_t word_;
+};
 
 /// The words of a key that a mask of `words` words looks at (0: any number): in registers, while a
 /// burst is looked up.
@@ -150,7 +176,7 @@ struct MaskWords<0> {
 };
 
 struct TupleHash::Array {
-    std::size_t bucket_mask;
+    std::size_t count; // of buckets
     Bands bands;
     Bucket* buckets;
     std::vector<std::unique_ptr<Bucket>> more; // that others overflow into
@@ -160,11 +186,10 @@ struct TupleHash::Array {
     std::unordered_map<std::size_t, std::unique_ptr<Crowd>> crowds;
     std::uint64_t walked = 0; // buckets, by the writer
 
-    Array(std::size_t count, const Bands& bands);
+    Array(std::size_t of_buckets, const Bands& of);
     ~Array();
-    Bucket& home(std::uint64_t hash) const noexcept {
-        return bucket_at(buckets, bucket_mask, hash);
-    }
+    std::size_t index(std::uint64_t hash) const noexcept { return bucket_index(hash, count); }
+    Bucket& home(std::uint64_t hash) const noexcept { return buckets[index(hash)]; }
     void put(const Entry& entry, std::uint64_t hash);
     bool clear(const Entry& entry, std::uint64_t hash) noexcept;
     bool contains(const Entry& entry, std::uint64_t hash) noexcept;
@@ -191,17 +216,16 @@ inline std::uint64_t TupleHash::hash(const FlowKey& key) const noexcept {
 }
 
 template <std::size_t words>
-void TupleHash::hash_lanes(
-    const FlowKey* keys, LaneMask live, const Array& array, std::uint64_t* hashes
-) const noexcept {
+void TupleHash::hash_lanes(const FlowKey* keys, LaneMask live, const Array& array, Aim* aims)
+    const noexcept {
     const MaskWords<words> mask{mask_};
     const KeyedHash hash = hash_; // in registers, as what follows
-    const std::size_t bucket_mask = array.bucket_mask;
+    const std::size_t count = array.count;
     const Bucket* const buckets = array.buckets;
     for_lanes(live, [&](std::size_t lane) {
-        hashes[lane] =
+        const std::uint64_t h =
             hash_words(hash, mask.count(), [&](std::size_t i) { return mask.of(keys[lane], i); });
-        __builtin_prefetch(&bucket_at(buckets, bucket_mask, hashes[lane]));
+        aims[lane] = Aim{buckets, count, h};
     });
 }
 
@@ -209,16 +233,10 @@ void TupleHash::hash_lanes(
 /// have no more.
 template <class Flush>
 inline std::size_t TupleHash::note(
-    const Bucket* bucket,
-    std::uint64_t hash,
-    std::uint64_t band,
-    std::size_t lane,
-    Candidates& into,
-    std::size_t count,
-    Flush& flush
+    Aim aim, std::uint64_t band, std::size_t lane, Candidates& into, std::size_t count, Flush& flush
 ) noexcept {
-    for (;;) {
-        std::uint32_t at = bucket->candidates(hash, band);
+    for (const Bucket* bucket = aim.bucket();;) {
+        std::uint32_t at = bucket->candidates(aim.signature(), band);
         const auto one = [&] {
             const auto i = static_cast<unsigned>(std::countr_zero(at | 1u << slots_per_bucket));
             const Entry* const entry =
@@ -248,16 +266,12 @@ void TupleHash::collect_of(
     const FlowKey* keys, LaneMask live, const Rank* rank, Candidates& into, Flush&& flush
 ) const noexcept {
     const Array& array = *array_.load(std::memory_order_acquire);
-    std::array<std::uint64_t, burst_max> hashes;
-    hash_lanes<words>(keys, live, array, hashes.data());
+    std::array<Aim, burst_max> aims;
+    hash_lanes<words>(keys, live, array, aims.data());
     const Bands bands = array.bands;
-    const std::size_t bucket_mask = array.bucket_mask;
-    const Bucket* const buckets = array.buckets;
     std::size_t count = 0; // in a register, but for flush()
-    for (const std::size_t lane : Lanes{live}) {
-        const Bucket& bucket = bucket_at(buckets, bucket_mask, hashes[lane]);
-        count = note(&bucket, hashes[lane], bands.of(rank[lane]), lane, into, count, flush);
-    }
+    for (const std::size_t lane : Lanes{live})
+        count = note(aims[lane], bands.of(rank[lane]), lane, into, count, flush);
     into.count = count;
 }
 
@@ -283,15 +297,13 @@ void TupleHash::find_exact_of(
 ) const noexcept {
     const MaskWords<words> mask{mask_};
     const Array& array = *array_.load(std::memory_order_acquire);
-    std::array<std::uint64_t, burst_max> hashes;
-    hash_lanes<words>(keys, live, array, hashes.data());
-    const std::size_t bucket_mask = array.bucket_mask;
-    const Bucket* const buckets = array.buckets;
+    std::array<Aim, burst_max> aims;
+    hash_lanes<words>(keys, live, array, aims.data());
     std::array<const Entry*, burst_max> entries;
     LaneMask several = 0; // more than one candidate, or maybe
     for_lanes(live, [&](std::size_t lane) {
-        const Bucket& bucket = bucket_at(buckets, bucket_mask, hashes[lane]);
-        const std::uint32_t at = bucket.alike(hashes[lane]);
+        const Bucket& bucket = *aims[lane].bucket();
+        const std::uint32_t at = bucket.alike(aims[lane].signature());
         // Where there is none, it is the word behind the slots, 0 but for an overflow.
         const auto i = static_cast<unsigned>(std::countr_zero(at | 1u << slots_per_bucket));
         const Entry* const entry =

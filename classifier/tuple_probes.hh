@@ -117,8 +117,8 @@ void TupleProbes::step(
     }
     walk.count = open;
     struct Place {
-        const TupleHash::Bucket* bucket;
-        std::uint64_t hash, band;
+        TupleHash::Aim aim;
+        std::uint64_t band;
     };
     std::array<Place, burst_max> places;
     for (std::size_t i = 0; i < open; ++i) {
@@ -126,15 +126,11 @@ void TupleProbes::step(
         const std::size_t lane = walk.lane[i];
         const std::uint64_t h = hash_of(tuple, hash, keys[lane]);
         const TupleHash::Array& array = *tuple.hash->array_.load(std::memory_order_acquire);
-        const TupleHash::Bucket& bucket = array.home(h);
-        __builtin_prefetch(&bucket);
-        places[i] = {&bucket, h, array.bands.of(rank[lane])};
+        places[i] = {{array.buckets, array.count, h}, array.bands.of(rank[lane])};
     }
     std::size_t count = 0;
     for (std::size_t i = 0; i < open; ++i)
-        count = TupleHash::note(
-            places[i].bucket, places[i].hash, places[i].band, walk.lane[i], into, count, flush
-        );
+        count = TupleHash::note(places[i].aim, places[i].band, walk.lane[i], into, count, flush);
     into.count = count;
 }
 

@@ -138,6 +138,7 @@ void TupleSpace::note_form(Tuple& tuple, const Form& form) {
     for (std::size_t i = 0; i < form.count && is_mask; ++i)
         is_mask = form.word_at(i) == tuple.mask.word[i] && form.bits()[i] == tuple.mask.bits[i];
     tuple.is_exact = is_mask && (is_first || was_exact);
+    tuple.hash.set_exact(tuple.is_exact);
     if (was_exact && !tuple.is_exact && tuple.listed)
         publish_parts();
 }

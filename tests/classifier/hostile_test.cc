@@ -197,7 +197,7 @@ std::vector<Pattern> colliding(std::uint64_t hash_key, std::size_t count) {
     std::vector<Pattern> rules;
     for (std::uint64_t word = 0; rules.size() < count; ++word) {
         const std::uint64_t hash = KeyedHash{hash_key}(1, [&](std::size_t) { return word; });
-        if ((hash >> 6 & 0xfff) != 0)
+        if (bucket_index(hash, 4'096) != 0)
             continue;
         Pattern rule;
         rule.add(1, ~std::uint64_t{0}, word);
