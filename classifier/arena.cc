@@ -10,7 +10,12 @@ namespace weft {
 namespace {
 
 constexpr std::size_t large_page = std::size_t{2} << 20;
-constexpr std::size_t chunk_lines_min = 16, chunk_lines_max = large_page / cache_line;
+constexpr std::size_t chunks_share = 16; // a chunk is that part of what is there, or a large page
+constexpr std::size_t chunk_lines_min = 8, chunk_lines_max = large_page / cache_line;
+
+std::size_t lines_of(std::size_t bytes) {
+    return (bytes + cache_line - 1) / cache_line;
+}
 
 } // namespace
 
@@ -49,45 +54,46 @@ void give_lines(void* memory, std::size_t lines) noexcept {
 }
 
 void* Arena::take(std::size_t bytes) {
-    const std::size_t lines = (bytes + cache_line - 1) / cache_line;
-    if (lines > piece_lines_max) {
+    const std::size_t wanted = units(bytes);
+    if (wanted > piece_units_max) {
+        const std::size_t lines = lines_of(bytes);
         bytes_ += lines * cache_line;
         return take_lines(lines);
     }
-    if (FreePiece* piece = free_[lines]; piece != nullptr) {
-        free_[lines] = piece->next;
+    if (FreePiece* piece = free_[wanted]; piece != nullptr) {
+        free_[wanted] = piece->next;
         __builtin_prefetch(piece->next, 1); // asked for next
         return piece;
     }
-    if (left_lines_ < lines) {
+    if (left_units_ < wanted) {
         // What is left of the old chunk serves smaller pieces.
-        if (left_lines_ != 0)
-            give(at_, left_lines_ * cache_line);
+        if (left_units_ != 0)
+            give(at_, left_units_ * unit_);
         // In proportion, so that little is left over; whole large pages as soon as that is little.
-        const std::size_t all = bytes_ / cache_line;
-        const std::size_t wanted =
-            all < 2 * chunk_lines_max ? std::max(all / 4, chunk_lines_min) : chunk_lines_max;
-        const std::size_t fresh = std::max(wanted, lines);
-        chunks_.push_back(Chunk{take_lines(fresh), {fresh}});
-        bytes_ += fresh * cache_line;
+        const std::size_t share = lines_of(bytes_) / chunks_share;
+        const std::size_t lines =
+            std::max({std::min(share, chunk_lines_max), chunk_lines_min, lines_of(bytes)});
+        chunks_.push_back(Chunk{take_lines(lines), {lines}});
+        bytes_ += lines * cache_line;
         at_ = static_cast<std::byte*>(chunks_.back().get());
-        left_lines_ = fresh;
+        left_units_ = lines * cache_line / unit_;
     }
     void* const piece = at_;
-    at_ += lines * cache_line;
-    left_lines_ -= lines;
+    at_ += wanted * unit_;
+    left_units_ -= wanted;
     return piece;
 }
 
 void Arena::give(void* piece, std::size_t bytes) noexcept {
-    const std::size_t lines = (bytes + cache_line - 1) / cache_line;
-    if (lines > piece_lines_max) {
+    const std::size_t size = units(bytes);
+    if (size > piece_units_max) {
+        const std::size_t lines = lines_of(bytes);
         bytes_ -= lines * cache_line;
         give_lines(piece, lines);
         return;
     }
-    auto* free = new (piece) FreePiece{free_[lines]};
-    free_[lines] = free;
+    auto* free = new (piece) FreePiece{free_[size]};
+    free_[size] = free;
 }
 
 } // namespace weft

@@ -22,13 +22,16 @@ struct LinesDeleter {
     void operator()(void* memory) const noexcept { give_lines(memory, lines); }
 };
 
-/// Pieces of a few lines each, cut from chunks; a piece that comes back is given out again. One
+/// Pieces of a few units each, cut from chunks; a piece that comes back is given out again. One
 /// thread. Chunks are freed with the arena. A piece's bytes are what its last user left.
 class Arena {
 public:
-    static constexpr std::size_t piece_lines_max = 16;
+    static constexpr std::size_t piece_units_max = 16;
 
-    /// Beyond piece_lines_max lines a piece has memory of its own.
+    /// Pieces lie at multiples of `unit` bytes, which divides a cache line.
+    explicit Arena(std::size_t unit = cache_line) noexcept : unit_{unit} {}
+
+    /// Beyond piece_units_max units a piece has memory of its own.
     void* take(std::size_t bytes);
     void give(void* piece, std::size_t bytes) noexcept;
     std::uint64_t memory_bytes() const noexcept { return bytes_; }
@@ -39,10 +42,13 @@ private:
         FreePiece* next;
     };
 
+    std::size_t units(std::size_t bytes) const noexcept { return (bytes + unit_ - 1) / unit_; }
+
+    const std::size_t unit_;
     std::vector<Chunk> chunks_;
     std::byte* at_ = nullptr;
-    std::size_t left_lines_ = 0;
-    std::array<FreePiece*, piece_lines_max + 1> free_{};
+    std::size_t left_units_ = 0;
+    std::array<FreePiece*, piece_units_max + 1> free_{};
     std::uint64_t bytes_ = 0;
 };
 

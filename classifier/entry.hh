@@ -96,28 +96,32 @@ struct Pattern {
 /// A pattern without its values: entries that differ in values alone share one. Made and counted
 /// by Forms; immutable while readers can reach it.
 ///
-/// Layout (from the beginning of a cache line, and in one for up to 6 words without ranges):
+/// Layout (from a multiple of 32 bytes, so that all of up to three words without ranges lies in one
+/// cache line, and in half of it):
 ///
-///    0       1        2              8         16                 16 + 8 max(3, count)
-///   | count | ranges | word[0..5]    | rest    | bits[0..count-1] | Range[ranges] | word[6..]
+///    0       1            4              8                  8 + 8 max(3, count)
+///   | count | word[0..2] | use, ranges  | bits[0..count-1] | Range[ranges] | word[3..]
 struct Form {
-    static constexpr std::size_t words_inline = 6;
+    static constexpr std::size_t words_inline = 3;
+    static constexpr unsigned use_bits = 29;
 
     std::uint8_t count = 0;
-    std::uint8_t range_count = 0;
     std::uint8_t word[words_inline] = {};
-    const std::uint8_t* word_rest = nullptr; // of word 6 and on
+    std::uint32_t use : use_bits = 0; // the writer's number for it
+    std::uint32_t range_count : 3 = 0;
 
     const std::uint64_t* bits() const noexcept {
         return reinterpret_cast<const std::uint64_t*>(this + 1);
     }
     const Range* ranges() const noexcept {
-        return reinterpret_cast<const Range*>(bits() + std::max<std::size_t>(count, 3));
+        return reinterpret_cast<const Range*>(bits() + std::max(std::size_t{count}, words_inline));
     }
     /// At most three words and no range.
-    bool is_plain() const noexcept { return count <= 3 && range_count == 0; }
+    bool is_plain() const noexcept { return count <= words_inline && range_count == 0; }
     std::uint8_t word_at(std::size_t i) const noexcept {
-        return i < words_inline ? word[i] : word_rest[i - words_inline];
+        if (i < words_inline)
+            return word[i];
+        return reinterpret_cast<const std::uint8_t*>(ranges() + range_count)[i - words_inline];
     }
     Mask mask() const noexcept {
         Mask all;
@@ -126,7 +130,7 @@ struct Form {
         return all;
     }
 };
-static_assert(sizeof(Form) == 16);
+static_assert(sizeof(Form) == 8 && Pattern::ranges_max < 8);
 
 /// What an entry says on a hit, its owner's alone. Lookups say 0 where there is no entry.
 using Payload = std::uint64_t;

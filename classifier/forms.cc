@@ -4,47 +4,62 @@
 #include "base/hash.hh"
 
 #include <algorithm>
-#include <cstdlib>
 #include <new>
+#include <utility>
 
 namespace weft {
 
 namespace {
 
-/// A form with the writer's side of it on the line before, which readers never touch.
-struct alignas(cache_line) Used {
-    FormUse use;
-    // the form, from the next line on
-};
-static_assert(sizeof(Used) == cache_line);
+constexpr std::size_t form_unit = 32;
 
-Used* used(const Form& form) noexcept {
-    const auto* const at = reinterpret_cast<const std::byte*>(&form) - sizeof(Used);
-    return const_cast<Used*>(reinterpret_cast<const Used*>(at));
-}
-
-/// Of both.
 std::size_t bytes_of(std::size_t words, std::size_t ranges) {
-    const std::size_t rest = words > Form::words_inline ? words - Form::words_inline : 0;
-    words = std::max<std::size_t>(words, 3);
-    const std::size_t bytes = sizeof(std::uint64_t) * (2 + words) + sizeof(Range) * ranges + rest;
-    return sizeof(Used) + (bytes + cache_line - 1) / cache_line * cache_line;
+    const std::size_t rest = words - std::min(words, Form::words_inline);
+    words = std::max(words, Form::words_inline);
+    return sizeof(Form) + sizeof(std::uint64_t) * words + sizeof(Range) * ranges + rest;
 }
 
+/// Of a pattern or a form.
+template <class WordAt>
 std::uint64_t hash_of(
-    std::span<const std::uint8_t> words, const std::uint64_t* bits, std::span<const Range> ranges
+    std::size_t words,
+    WordAt&& word_at,
+    const std::uint64_t* bits,
+    const Range* ranges,
+    std::size_t range_count
 ) {
     WordHash hash{0};
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        hash.add(words[i]);
+    for (std::size_t i = 0; i < words; ++i) {
+        hash.add(word_at(i));
         hash.add(bits[i]);
     }
-    for (const Range& range : ranges) {
+    for (std::size_t i = 0; i < range_count; ++i) {
+        const Range& range = ranges[i];
         hash.add(std::uint64_t{range.word} << 16 | std::uint64_t{range.shift} << 8 | range.bits);
         hash.add(range.low);
         hash.add(range.high);
     }
     return hash.value();
+}
+
+std::uint64_t hash_of(const Pattern& pattern) {
+    return hash_of(
+        pattern.mask.count,
+        [&](std::size_t i) { return pattern.mask.word[i]; },
+        pattern.mask.bits.data(),
+        pattern.range.data(),
+        pattern.range_count
+    );
+}
+
+std::uint64_t hash_of(const Form& form) {
+    return hash_of(
+        form.count,
+        [&](std::size_t i) { return form.word_at(i); },
+        form.bits(),
+        form.ranges(),
+        form.range_count
+    );
 }
 
 bool is_form_of(const Form& form, const Pattern& pattern) {
@@ -56,18 +71,14 @@ bool is_form_of(const Form& form, const Pattern& pattern) {
     return std::equal(form.ranges(), form.ranges() + form.range_count, pattern.range.begin());
 }
 
-Form* make(const Pattern& pattern, std::uint64_t hash) {
+const Form& make(void* memory, const Pattern& pattern, std::uint32_t use) {
     const std::size_t words = pattern.mask.count;
-    const std::size_t bytes = bytes_of(words, pattern.range_count);
-    void* const memory = std::aligned_alloc(cache_line, bytes);
-    if (memory == nullptr)
-        std::abort();
-    (new (memory) Used)->use.hash = hash;
-    auto* form = new (static_cast<std::byte*>(memory) + sizeof(Used)) Form;
+    auto* form = new (memory) Form;
     form->count = pattern.mask.count;
-    form->range_count = pattern.range_count;
+    form->use = use & ((1u << Form::use_bits) - 1);
+    form->range_count = pattern.range_count & 7u;
     auto* bits = const_cast<std::uint64_t*>(form->bits());
-    std::fill_n(bits, 3, 0);
+    std::fill_n(bits, Form::words_inline, 0);
     std::copy_n(pattern.mask.bits.begin(), words, bits);
     auto* ranges = const_cast<Range*>(form->ranges());
     std::copy_n(pattern.range.begin(), pattern.range_count, ranges);
@@ -75,49 +86,77 @@ Form* make(const Pattern& pattern, std::uint64_t hash) {
     for (std::size_t i = 0; i < words; ++i)
         (i < Form::words_inline ? form->word[i] : rest[i - Form::words_inline]) =
             pattern.mask.word[i];
-    form->word_rest = rest;
-    return form;
+    return *form;
 }
 
 } // namespace
 
-Forms::~Forms() {
-    for (const auto& [hash, form] : forms_)
-        std::free(used(*form));
+Forms::Forms() : arena_{std::make_shared<Arena>(form_unit)}, heads_(1, none) {}
+
+/// A quarter more, since a vector by itself would double.
+void Forms::make_room() {
+    check(uses_.size() < std::size_t{1} << Form::use_bits);
+    uses_.reserve(uses_.size() + uses_.size() / 4 + 1);
 }
 
-FormUse& Forms::use_of(const Form& form) noexcept {
-    return used(form)->use;
+std::uint32_t Forms::add(const Pattern& pattern, std::uint64_t hash) {
+    if (count_ == heads_.size()) {
+        heads_.assign(2 * heads_.size(), none);
+        for (std::uint32_t at = 0; at < uses_.size(); ++at)
+            if (Use& use = uses_[at]; use.users != 0)
+                use.next = std::exchange(head(hash_of(*use.form)), at);
+    }
+    std::uint32_t at = free_;
+    if (at != none) {
+        free_ = uses_[at].next;
+    } else {
+        if (uses_.size() == uses_.capacity())
+            make_room();
+        at = static_cast<std::uint32_t>(uses_.size());
+        uses_.emplace_back();
+    }
+    void* const memory = arena_->take(bytes_of(pattern.mask.count, pattern.range_count));
+    Use& use = uses_[at];
+    use = Use{};
+    use.form = &make(memory, pattern, at);
+    use.next = std::exchange(head(hash), at);
+    ++count_;
+    return at;
 }
 
 const Form& Forms::use(const Pattern& pattern, Rank rank) {
-    const std::uint64_t hash = hash_of(
-        {pattern.mask.word.data(), pattern.mask.count}, pattern.mask.bits.data(), pattern.ranges()
-    );
-    auto [at, end] = forms_.equal_range(hash);
-    while (at != end && !is_form_of(*at->second, pattern))
-        ++at;
-    if (at == end) {
-        bytes_ += bytes_of(pattern.mask.count, pattern.range_count);
-        at = forms_.emplace(hash, make(pattern, hash));
-    }
-    FormUse& use = use_of(*at->second);
+    const std::uint64_t hash = hash_of(pattern);
+    std::uint32_t at = head(hash);
+    while (at != none && !is_form_of(*uses_[at].form, pattern))
+        at = uses_[at].next;
+    if (at == none)
+        at = add(pattern, hash);
+    Use& use = uses_[at];
     ++use.users;
     use.best_rank = std::max(use.best_rank, rank);
-    return *at->second;
+    return *use.form;
 }
 
 void Forms::leave(const Form& form, Reclaimer& reclaimer) {
-    FormUse& use = use_of(form);
+    const std::uint32_t at = form.use;
+    Use& use = uses_[at];
     if (--use.users != 0)
         return;
-    auto [at, end] = forms_.equal_range(use.hash);
-    while (at != end && at->second != &form)
-        ++at;
-    check(at != end);
-    bytes_ -= bytes_of(form.count, form.range_count);
-    reclaimer.retire([dead = used(form)] { std::free(dead); });
-    forms_.erase(at);
+    std::uint32_t* link = &head(hash_of(form));
+    while (*link != at)
+        link = &uses_[*link].next;
+    *link = use.next;
+    use.next = std::exchange(free_, at);
+    --count_;
+    const std::size_t bytes = bytes_of(form.count, form.range_count);
+    reclaimer.retire([arena = arena_, dead = const_cast<Form*>(&form), bytes] {
+        arena->give(dead, bytes);
+    });
+}
+
+std::uint64_t Forms::memory_bytes() const noexcept {
+    return arena_->memory_bytes() + uses_.capacity() * sizeof(Use) +
+           heads_.capacity() * sizeof heads_[0];
 }
 
 } // namespace weft

@@ -86,7 +86,7 @@ void TupleSpace::adopt(const TuplePlan& plan) {
     std::stable_partition(tuples_.begin(), tuples_.end(), [](const auto& tuple) {
         return tuple->planned;
     });
-    ++tuples_epoch_;
+    forms_.forget_notes();
     planned_entries_ = plan.entries; // by now there may be many more: then another plan is due
     *phase_ = Phase::filling;
     move_tuple_ = 0;
@@ -131,7 +131,7 @@ std::size_t TupleSpace::fill_bucket(Tuple& tuple, std::size_t bucket) {
 }
 
 /// Of the tuples that hold an entry the first keeps it.
-bool TupleSpace::is_in_better(const Entry& entry, const Tuple& than) const {
+bool TupleSpace::is_in_better(const Entry& entry, const Tuple& than) {
     if (home(*entry.form) == &than)
         return false;
     const Mask mask = entry.form->mask();
@@ -220,7 +220,7 @@ void TupleSpace::end_phase() {
     std::stable_sort(tuples_.begin(), tuples_.end(), [](const auto& a, const auto& b) {
         return specificity(a->mask) > specificity(b->mask);
     });
-    ++tuples_epoch_;
+    forms_.forget_notes();
     publish_parts();
     reclaimer_.retire([old_filter] {});
 }

@@ -68,18 +68,16 @@ void TupleSpace::become_hashed() {
 }
 
 /// The same for all entries of a form until tuples come, go or change places.
-Tuple* TupleSpace::home(const Form& form) const noexcept {
-    FormUse& use = Forms::use_of(form);
-    if (use.home_epoch == tuples_epoch_)
-        return static_cast<Tuple*>(use.home);
-    const Mask mask = form.mask();
-    const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& tuple) {
-        return includes(mask, tuple->mask);
-    });
-    Tuple* const found = at != tuples_.end() ? at->get() : nullptr;
-    use.home = found;
-    use.home_epoch = tuples_epoch_;
-    return found;
+Tuple* TupleSpace::home(const Form& form) noexcept {
+    std::size_t at = forms_.note_of(form);
+    if (at == Forms::nothing) {
+        const Mask mask = form.mask();
+        at = 0;
+        while (at < tuples_.size() && !includes(mask, tuples_[at]->mask))
+            ++at;
+        forms_.note(form, static_cast<std::uint16_t>(at));
+    }
+    return at < tuples_.size() ? tuples_[at].get() : nullptr;
 }
 
 std::size_t TupleSpace::room() const noexcept {
@@ -99,7 +97,7 @@ Tuple& TupleSpace::add_tuple(const Mask& mask) {
     const auto at = std::find_if(tuples_.begin(), tuples_.end(), [&](const auto& other) {
         return specificity(other->mask) < specificity(mask);
     });
-    ++tuples_epoch_;
+    forms_.forget_notes();
     return **tuples_.insert(at, std::move(tuple));
 }
 
@@ -192,7 +190,7 @@ void TupleSpace::remove(Entry& entry) {
         for (auto& tuple : tuples_)
             reclaimer_.retire([dead = std::shared_ptr<Tuple>{std::move(tuple)}] {});
         tuples_.clear();
-        ++tuples_epoch_;
+        forms_.forget_notes();
         is_linear_ = true;
         planned_entries_ = 0;
         const auto old = std::exchange(filter_, nullptr);
@@ -233,7 +231,7 @@ void TupleSpace::drop(Tuple& tuple) {
     if (!tuple.planned) {
         reclaimer_.retire([dead = std::shared_ptr<Tuple>{std::move(*at)}] {});
         tuples_.erase(at);
-        ++tuples_epoch_;
+        forms_.forget_notes();
     }
     publish_parts();
 }
@@ -329,7 +327,7 @@ std::uint64_t TupleSpace::memory_bytes() const noexcept {
     std::uint64_t bytes = sizeof *this + arena_->memory_bytes() + forms_.memory_bytes() +
                           sizeof parts + parts.linear.memory_bytes();
     for (const auto& tuple : tuples_)
-        bytes += sizeof(Tuple) + tuple->hash.memory_bytes();
+        bytes += sizeof(Tuple) - sizeof tuple->hash + tuple->hash.memory_bytes();
     if (parts.probes != nullptr)
         bytes += sizeof *parts.probes;
     for (const auto& filter : {filter_, next_filter_})

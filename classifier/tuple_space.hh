@@ -173,12 +173,12 @@ private:
     enum class Phase : std::uint8_t { settled, filling, waiting, sweeping };
     struct Lanewise; // what a lookup knows of each lane
 
-    Tuple* home(const Form& form) const noexcept;
+    Tuple* home(const Form& form) noexcept;
     std::size_t room() const noexcept; // for so many tuples more
     Mask kind_of(const Mask& mask) const noexcept;
     Tuple& add_tuple(const Mask& mask);
     Tuple& target(const Entry& entry);
-    bool is_in_better(const Entry& entry, const Tuple& than) const;
+    bool is_in_better(const Entry& entry, const Tuple& than);
     void put(Tuple& tuple, const Entry& entry);
     void note_form(Tuple& tuple, const Form& form);
     void take_out(Entry& entry);
@@ -208,7 +208,6 @@ private:
     Forms forms_;
     std::shared_ptr<Arena> arena_; // entries that wait for their grace period hold it, too
     std::vector<std::unique_ptr<Tuple>> tuples_; // most specific first
-    std::uint64_t tuples_epoch_ = 1;             // counts their changes
     std::vector<const Entry*> linear_;
     bool is_linear_ = true;
     std::shared_ptr<TupleFilter> filter_, next_filter_; // or null
