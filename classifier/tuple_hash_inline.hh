@@ -303,31 +303,37 @@ void TupleHash::find_exact_of(
     LaneMask several = 0; // more than one candidate, or maybe
     for_lanes(live, [&](std::size_t lane) {
         const Bucket& bucket = *aims[lane].bucket();
-        const std::uint32_t at = bucket.alike(aims[lane].signature());
+        const std::uint64_t at = bucket.alike(aims[lane].signature());
         // Where there is none, it is the word behind the slots, 0 but for an overflow.
         const auto i = static_cast<unsigned>(std::countr_zero(at | 1u << slots_per_bucket));
         const Entry* const entry =
             tuple_slot::entry_of(bucket.line()[i].load(std::memory_order_acquire));
         __builtin_prefetch(entry);
         entries[lane] = entry;
-        if (((at & (at - 1)) | bucket.overflow_bits()) != 0) [[unlikely]]
+        if (((at & (at - 1)) | bucket.overflow_bits()) != 0) [[unlikely]] {
             several |= lane_bit(lane);
+            entries[lane] = nullptr;
+        }
     });
-    for_lanes(live & ~several, [&](std::size_t lane) {
+    const auto found = [&](std::size_t lane) {
         const Entry* const entry = entries[lane];
-        const auto is_it = [&] {
-            std::uint64_t differs = 0;
-            for (std::size_t i = 0; i < mask.count(); ++i)
-                differs |= mask.of(keys[lane], i) ^ entry->values()[i];
-            return differs == 0 && entry->visible(g);
-        };
-        if (entry == nullptr || !is_it()) [[unlikely]]
-            best[lane] = Result{};
-        else if constexpr (std::is_same_v<Result, Payload>)
-            best[lane] = entry->payload;
+        if (entry == nullptr) [[unlikely]]
+            return Result{};
+        std::uint64_t differs = 0;
+        for (std::size_t i = 0; i < mask.count(); ++i)
+            differs |= mask.of(keys[lane], i) ^ entry->values()[i];
+        if (differs != 0) [[unlikely]]
+            return Result{};
+        if (g < entry->born) [[unlikely]] // as visible(), of which the compiler makes a jump
+            return Result{};
+        if (g >= entry->died.load(std::memory_order_relaxed)) [[unlikely]]
+            return Result{};
+        if constexpr (std::is_same_v<Result, Payload>)
+            return entry->payload;
         else
-            best[lane] = entry;
-    });
+            return entry;
+    };
+    for_lanes(live, [&](std::size_t lane) { best[lane] = found(lane); });
     for (const std::size_t lane : Lanes{several})
         best[lane] = choose(lane);
 }
