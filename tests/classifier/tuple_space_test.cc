@@ -246,6 +246,57 @@ TEST(TupleSpace, exact_matches_are_a_chain_while_each_outranks_those_that_follow
     EXPECT_TRUE(space.wants_plan());
 }
 
+void tidy(TupleSpace& space, ManualReclaimer& reclaimer) {
+    while (space.move_some(64) || space.is_moving())
+        reclaimer.run_all();
+    reclaimer.run_all();
+}
+
+TEST(TupleSpace, rules_of_many_masks_cost_at_most_48_bytes_each_beside_themselves) {
+    ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 3, number_goes_first};
+    std::mt19937_64 random{5};
+    std::uint64_t size = 0;
+    for (std::uint64_t next = 8'000; next < 60'000; next = next * 9 / 8) {
+        for (; size < next; ++size) {
+            const std::uint64_t src = ~std::uint64_t{0} << (16 + random() % 4 * 8);
+            const std::uint64_t dst = ~std::uint64_t{0} << random() % 17 & 0xffff'ffff;
+            Pattern pattern = exactly(1, src | dst, random());
+            pattern.add(2, random() % 2 == 0 ? 0xffff : 0xff'ffff, random() % 100);
+            space.insert(
+                pattern,
+                make_rank(static_cast<std::uint32_t>(random() % 1'000), 0),
+                1,
+                payload_of(1)
+            );
+        }
+        if (space.wants_plan())
+            space.adopt(plan_tuples(space.sample(500, 1), 1));
+        tidy(space, reclaimer);
+        EXPECT_FALSE(space.is_linear());
+        EXPECT_LE(space.memory_bytes(), size * (sizeof(Entry) + 48)) << size;
+    }
+}
+
+TEST(TupleSpace, the_buckets_of_rules_that_left_are_given_back) {
+    ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 3, number_goes_first};
+    std::vector<Entry*> in;
+    for (std::uint64_t i = 0; i < 50'000; ++i)
+        in.push_back(space.insert(exactly(1, ~std::uint64_t{0}, i), make_rank(1, 64), 1, {}));
+    tidy(space, reclaimer);
+    for (; in.size() > 5'000; in.pop_back())
+        space.remove(*in.back());
+    tidy(space, reclaimer);
+    // What entries lay in waits for others.
+    EXPECT_LE(space.memory_bytes(), 50'000 * (sizeof(Entry) + 4) + 5'000 * 96);
+    for (std::uint64_t i = 0; i < 5'000; ++i) {
+        FlowKey key{};
+        key.word[1] = i;
+        ASSERT_EQ(space.find(key, 1), in[i]);
+    }
+}
+
 TEST(TupleSpace, the_memory_of_the_dead_comes_back) {
     ManualReclaimer reclaimer;
     TupleSpace space{reclaimer, 7, number_goes_first};
