@@ -27,7 +27,8 @@ def _forwarding(name):
 
 NAMES = {name: _forwarding(name) for name in forwarding.WORKLOADS if not name.startswith("tse")}
 NAMES |= {"tse": forwarding.tse, "classbench": forwarding.classbench, "classifier": classifier.classifier, "flows": forwarding.over_flows, "rules": forwarding.over_rules,
-          "first-packet": forwarding.first_packets, "updates": changes.updates, "load": changes.load, "latency": changes.latency, "sustained": changes.sustained, "rfc2544": rfc2544.rfc2544,
+          "first-packet": forwarding.first_packets, "updates": changes.updates, "load": changes.load, "latency": changes.latency, "sustained": changes.sustained,
+          "kinds": changes.kinds, "rfc2544": rfc2544.rfc2544,
           "add-port": rows.add_port, "delta-cost": rows.delta_cost, "relations": rows.relations, "cas": rows.compare_and_swap, "churn": rows.churn}
 NOT_BY_DEFAULT = ("classbench", "classifier", "forward")
 MANY_PACKETS = {"l2-10k", "l3-1m", "flows"}  # a million of them lie in memory

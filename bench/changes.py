@@ -132,6 +132,34 @@ def sustained(report, folder, options):
         report.figure("sustained", "weft", kind, "deltas/s", rates, True)
 
 
+def kinds(report, folder, options):
+    """What one change of each kind costs the control thread, beside the same forwarding and among changes of its own kind, in transactions of 100"""
+    policy = policies.l2(1_000, 100_000)
+    devices = forwarding.sources(folder, "kinds", policy)
+    for kind in (*every_kind.KINDS, EVERY_KIND):
+        made = every_kind.transactions(1_000, only=None if kind == EVERY_KIND else kind)
+        costs = [timed(lambda made=made: kinds_once(folder, policy, devices, made, options.seconds)) for _ in range(options.rounds)]
+        report.figure("kinds", "weft", kind, "us of the control thread a change", costs, True)
+
+
+def kinds_once(folder, policy, devices, made, seconds):
+    weft = forwarding.start_weft(folder, policy, devices)
+    try:
+        link = feed.Feed(weft.socket)
+        link.run(made)  # every name is known, all memory taken
+        before, already = ran_us(weft.process.pid), link.changed
+        link.paced(made, float("inf"), seconds)
+        return (ran_us(weft.process.pid) - before) / (link.changed - already)
+    finally:
+        weft.close()
+
+
+def ran_us(pid):
+    """Time that a process's first thread has run."""
+    with open("/proc/%d/task/%d/schedstat" % (pid, pid)) as schedstat:
+        return int(schedstat.read().split()[0]) / 1e3
+
+
 def coming_and_going(flows, size):
     """Transactions that add, and then remove, `size` of them at a time."""
     blocks = [flows[at:at + size] for at in range(0, len(flows), size)]

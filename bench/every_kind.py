@@ -21,6 +21,7 @@ RARE = {
 }
 RARE_SHARE = 0.03
 IN_USE = "in use"  # the first MACs of the packets: each has one of two wordings of the same
+KINDS = (*FLOWS, IN_USE, *RARE)
 
 
 def _toggled(kind, number, stands):
@@ -35,8 +36,8 @@ def _toggled(kind, number, stands):
     return [plain, marked]
 
 
-def transactions(used, size=100, toggles=30_000, seed=12):
-    """Can be sent round and round: everything is as before afterwards. `used`: how many MACs of the packets are there to change."""
+def transactions(used, size=100, toggles=30_000, seed=12, only=None):
+    """Can be sent round and round: everything is as before afterwards. `used`: how many MACs of the packets are there to change. `only`: one of KINDS."""
     draw = random.Random(seed)
     many = dict.fromkeys(FLOWS, 5_000) | {IN_USE: used}
     standing, ops, touched, made = set(), [], set(), []
@@ -57,7 +58,7 @@ def transactions(used, size=100, toggles=30_000, seed=12):
             close()
 
     for _ in range(toggles):
-        kind = draw.choice(list(RARE if draw.random() < RARE_SHARE else many))
+        kind = only or draw.choice(list(RARE if draw.random() < RARE_SHARE else many))
         toggle((kind, draw.randrange(many.get(kind, 100))))
     close()
     for row in draw.sample(sorted(standing), len(standing)):
