@@ -1,9 +1,6 @@
 // Which bucket of a group a packet takes.
 //
-// Invariants: (1) slots depend on the buckets' weights and identities, never on their places, on
-// what the group was before, or on links: a switch that starts anew deals the same, and so does
-// another switch. (2) What a link takes away comes back with it, because dead buckets keep their
-// slots.
+// Invariant: what a link takes away comes back with it, because dead buckets keep their slots.
 #include "base/hash.hh"
 #include "pipeline/table.hh"
 
@@ -42,87 +39,13 @@ std::size_t slot_of(std::uint64_t hash, std::size_t slots) noexcept {
     return hash >> (64 - 13) & (slots - 1);
 }
 
-std::uint64_t hash_of(std::uint64_t identity, std::uint64_t dart) noexcept {
+std::uint64_t hash_of(std::uint64_t identity, std::uint64_t number) noexcept {
     WordHash hash{identity};
-    hash.add(dart);
+    hash.add(number);
     return hash.value();
 }
 
-/// Who throws, and how far he is.
-struct Thrower {
-    std::uint64_t identity = 0; // no two have the same
-    std::uint64_t weight = 0;
-    std::uint64_t thrown = 0;
-    std::uint16_t bucket = 0;
-};
-
-std::vector<Thrower> throwers_of(const std::vector<BucketSettings>& buckets) {
-    std::vector<Thrower> throwers;
-    for (std::size_t i = 0; i < buckets.size(); ++i)
-        if (buckets[i].weight != 0)
-            throwers.push_back(
-                {buckets[i].identity, buckets[i].weight, 0, static_cast<std::uint16_t>(i)}
-            );
-    std::stable_sort(throwers.begin(), throwers.end(), [](const Thrower& a, const Thrower& b) {
-        return a.identity < b.identity;
-    });
-    std::uint64_t alike = 0;
-    for (std::size_t i = 0; i < throwers.size(); ++i) {
-        const std::uint64_t given = buckets[throwers[i].bucket].identity;
-        alike = i > 0 && buckets[throwers[i - 1].bucket].identity == given ? alike + 1 : 0;
-        throwers[i].identity = hash_of(given, alike);
-    }
-    std::sort(throwers.begin(), throwers.end(), [](const Thrower& a, const Thrower& b) {
-        return a.identity < b.identity;
-    });
-    return throwers;
-}
-
-/// What stuck in a slot first.
-struct Dart {
-    std::uint64_t number = 0; // from 1; 0: none yet
-    std::uint64_t weight = 0;
-    std::uint16_t bucket = 0;
-
-    /// By number / weight. Both products fit: a number is at most the slots times the rounds, some
-    /// 2^20, a weight is below 2^32.
-    bool before(const Dart& other) const noexcept {
-        return other.number == 0 || number * other.weight < other.number * weight;
-    }
-};
-
 } // namespace
-
-std::vector<std::uint16_t> deal_slots(const std::vector<BucketSettings>& buckets) {
-    std::vector<Thrower> throwers = throwers_of(buckets);
-    if (throwers.size() < 2)
-        return std::vector<std::uint16_t>(
-            throwers.size(), throwers.empty() ? std::uint16_t{0} : throwers[0].bucket
-        );
-    std::uint64_t total = 0;
-    for (const Thrower& thrower : throwers)
-        total += thrower.weight;
-    std::vector<Dart> slots(group_slots);
-    std::size_t free = group_slots;
-    // A round is the time in which all together throw as many darts as there are slots. After some
-    // ten rounds every slot has been hit, and no later dart can be a first one.
-    for (std::uint64_t round = 1; free != 0; ++round)
-        for (Thrower& thrower : throwers)
-            for (const std::uint64_t end = round * group_slots * thrower.weight / total;
-                 thrower.thrown < end;) {
-                const std::size_t slot =
-                    slot_of(hash_of(thrower.identity, thrower.thrown), group_slots);
-                const Dart dart{++thrower.thrown, thrower.weight, thrower.bucket};
-                free -= slots[slot].number == 0;
-                if (dart.before(slots[slot]))
-                    slots[slot] = dart;
-            }
-    std::vector<std::uint16_t> dealt(group_slots);
-    std::transform(slots.begin(), slots.end(), dealt.begin(), [](const Dart& dart) {
-        return dart.bucket;
-    });
-    return dealt;
-}
 
 std::uint64_t symmetric_hash(const FlowKey& key) noexcept {
     const auto both = [](std::uint64_t a, std::uint64_t b) { // of (a, b) as of (b, a)

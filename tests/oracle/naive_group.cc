@@ -3,7 +3,6 @@
 #include "base/field.hh"
 #include "base/hash.hh"
 
-#include <map>
 #include <utility>
 
 namespace weft::oracle {
@@ -21,14 +20,24 @@ std::uint64_t slot_of(std::uint64_t hash) {
     return hash >> 51;
 }
 
-/// The first dart of this thrower that hits the slot, counted from 1. Found once.
-std::uint64_t first_hit(std::uint64_t thrower, std::uint64_t slot) {
-    static std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> known;
-    std::uint64_t& number = known[{thrower, slot}];
-    for (std::uint64_t k = 0; number == 0; ++k)
-        if (slot_of(hash2(thrower, k)) == slot)
-            number = k + 1;
-    return number;
+/// Which of its darts this thrower throws at the slot, as the definition has it.
+std::uint64_t dart_at(std::uint64_t thrower, std::uint64_t slot) {
+    std::uint64_t x = slot;
+    x = (x + thrower % 65'536) * (thrower / 65'536 % 65'536 | 1) % 8'192;
+    x ^= x / 128;
+    x = (x + (thrower >> 32) % 65'536) * (thrower >> 48 | 1) % 8'192;
+    x ^= x / 64;
+    x = x * 5'197 % 8'192;
+    return x ^ x / 128;
+}
+
+/// When it comes: from dart to dart as long as the first of all that are left needs, in whole
+/// 2^-20ths.
+float time_of(std::uint64_t dart, std::uint32_t weight) {
+    std::uint64_t sum = 0;
+    for (std::uint64_t left = 8'192; left + dart >= 8'192; --left)
+        sum += 1'048'576 / left;
+    return static_cast<float>(sum) * (1 / static_cast<float>(weight));
 }
 
 /// The place of a bucket among those of its identity that may be chosen at all makes it a thrower.
@@ -38,7 +47,7 @@ std::uint64_t thrower_of(const GroupSettings& group, std::size_t bucket) {
         if (group.buckets[i].weight != 0 &&
             group.buckets[i].identity == group.buckets[bucket].identity)
             ++before;
-    return hash2(group.buckets[bucket].identity, before);
+    return hash2(hash2(0, group.buckets[bucket].identity), before);
 }
 
 std::uint64_t low(const FlowKey& key, FieldId field) {
@@ -83,26 +92,22 @@ std::uint64_t symmetric(const FlowKey& key) {
 
 std::optional<std::size_t> owner_of_slot(const GroupSettings& group, std::uint64_t slot) {
     std::optional<std::size_t> owner;
-    std::uint64_t owner_hit = 0, owner_thrower = 0;
+    std::pair<float, std::uint64_t> owners;
     std::size_t may_win = 0;
     for (const BucketSettings& bucket : group.buckets)
         may_win += bucket.weight != 0 ? 1 : 0;
     for (std::size_t i = 0; i < group.buckets.size(); ++i) {
-        const std::uint64_t weight = group.buckets[i].weight;
+        const std::uint32_t weight = group.buckets[i].weight;
         if (weight == 0)
             continue;
         if (may_win == 1)
             return i;
         const std::uint64_t thrower = thrower_of(group, i);
-        const std::uint64_t hit = first_hit(thrower, slot);
-        // hit / weight against owner_hit / owner's weight
-        const std::uint64_t mine = hit * (owner ? group.buckets[*owner].weight : 1u);
-        const std::uint64_t theirs = owner_hit * weight;
-        if (owner && (mine > theirs || (mine == theirs && thrower > owner_thrower)))
+        const std::pair mine{time_of(dart_at(thrower, slot), weight), thrower};
+        if (owner && owners < mine)
             continue;
         owner = i;
-        owner_hit = hit;
-        owner_thrower = thrower;
+        owners = mine;
     }
     return owner;
 }
