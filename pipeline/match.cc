@@ -324,6 +324,21 @@ void remove_contained(std::vector<Term>& terms) {
     keep(terms, gone);
 }
 
+/// Whether sorted terms that differ in this field alone are prefixes of it that lie apart, as those
+/// of a range do.
+bool lie_apart(const std::vector<Term>& terms, std::size_t field) noexcept {
+    const U128 all = low_bits(info(terms.front().fields[field].field).bits);
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+        const FieldMatch& match = terms[i].fields[field];
+        const U128 open = all & ~match.mask;
+        if (match.field == FieldId::shape || !match.port.empty() || (open & (open + U128{1})))
+            return false;
+        if (i + 1 < terms.size() && !((match.value | open) < terms[i + 1].fields[field].value))
+            return false;
+    }
+    return true;
+}
+
 /// False where no packet has such a shape.
 bool normalise_shape(Term& term) {
     if (term.fields.empty() || term.fields.front().field != FieldId::shape)
@@ -339,6 +354,28 @@ bool normalise_shape(Term& term) {
 }
 
 } // namespace
+
+std::optional<std::size_t> only_difference(const std::vector<Term>& terms) noexcept {
+    std::optional<std::size_t> found;
+    for (std::size_t i = 1; i < terms.size(); ++i) {
+        const std::vector<FieldMatch>& a = terms[i - 1].fields;
+        const std::vector<FieldMatch>& b = terms[i].fields;
+        if (a.size() != b.size())
+            return std::nullopt;
+        std::size_t at = 0;
+        while (at < a.size() && a[at] == b[at])
+            ++at;
+        if (at == a.size() || a[at].field != b[at].field || (found && *found != at) ||
+            !std::equal(
+                a.begin() + static_cast<std::ptrdiff_t>(at) + 1,
+                a.end(),
+                b.begin() + static_cast<std::ptrdiff_t>(at) + 1
+            ))
+            return std::nullopt;
+        found = at;
+    }
+    return found;
+}
 
 std::uint64_t stable_hash(const Match& match) noexcept {
     WordHash hash{0};
@@ -435,9 +472,27 @@ Added add(Term& term, const Term& other) {
 }
 
 Match canonical_of_added(std::vector<Term> terms) {
-    std::erase_if(terms, [](Term& term) { return !normalise_shape(term); });
-    if (terms.size() > 1) {
+    // Terms of a range or a set have one shape: of neighbours it is made once.
+    std::optional<FieldMatch> before, after;
+    std::erase_if(terms, [&](Term& term) {
+        if (before && !term.fields.empty() && term.fields.front() == *before) {
+            term.fields.front() = *after;
+            return false;
+        }
+        before.reset();
+        if (term.fields.empty())
+            return false;
+        FieldMatch given = term.fields.front();
+        if (!normalise_shape(term))
+            return true;
+        before = std::move(given);
+        after = term.fields.front();
+        return false;
+    });
+    if (terms.size() > 1 && !std::is_sorted(terms.begin(), terms.end()))
         std::sort(terms.begin(), terms.end());
+    const auto difference = only_difference(terms);
+    if (terms.size() > 1 && !(difference && lie_apart(terms, *difference))) {
         terms.erase(std::unique(terms.begin(), terms.end()), terms.end());
         if (terms.front().fields.empty())
             terms.resize(1); // matches every packet

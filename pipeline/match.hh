@@ -5,6 +5,7 @@
 #include "base/field.hh"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -71,6 +72,10 @@ struct Match {
     std::vector<Term> terms;
     friend bool operator==(const Match&, const Match&) = default;
 };
+
+/// The place of the only field in which the terms differ, as those of a range or of a set do;
+/// nothing where there are several such fields, or terms alike.
+std::optional<std::size_t> only_difference(const std::vector<Term>& terms) noexcept;
 
 /// The same for equal matches in every process and version: the last of what decides between rows
 /// of one priority (docs/decisions/0003).

@@ -89,9 +89,25 @@ bool join(std::vector<Group>& groups, FieldId field) {
     return some;
 }
 
+/// All terms, which differ in this field alone. Nobody asks for the hashes of the only group.
+Group product(const Match& match, std::size_t field) {
+    Group group;
+    for (const FieldMatch& alike : match.terms.front().fields)
+        group.fields.push_back({alike.field, {alike}, 0});
+    std::vector<FieldMatch>& values = group.fields[field].values;
+    values.reserve(match.terms.size());
+    for (std::size_t i = 1; i < match.terms.size(); ++i)
+        values.push_back(match.terms[i].fields[field]);
+    std::sort(values.begin(), values.end());
+    return group;
+}
+
 } // namespace
 
 std::vector<Group> groups_of(const Match& match) {
+    if (const auto difference = only_difference(match.terms);
+        difference && match.terms.front().fields[*difference].field != FieldId::shape)
+        return {product(match, *difference)};
     std::vector<Group> groups = single_groups(match);
     for (;;) {
         const FieldId field = best_field(groups);

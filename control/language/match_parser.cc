@@ -66,6 +66,14 @@ constexpr bool is_less(Kind comparison) noexcept {
     return comparison == Kind::less || comparison == Kind::less_equal;
 }
 
+/// Where a field stands in a term, if it does.
+std::optional<std::size_t> place_of(FieldId field, const Term& term) {
+    for (std::size_t at = 0; at < term.fields.size(); ++at)
+        if (term.fields[at].field == field)
+            return at;
+    return std::nullopt;
+}
+
 class MatchParser {
 public:
     explicit MatchParser(std::string_view text) : in_{"match", text} {}
@@ -100,6 +108,8 @@ private:
 
     bool unite(Terms& into, Terms&& more);
     bool intersect(Terms& into, Terms&& more);
+    static bool can_vary(FieldId field, const Term& with);
+    bool intersect_range(Terms& into, std::size_t varying, const Term& with);
     bool join(Term& into, const Term& other, bool& possible);
     bool too_many();
     bool needs_parentheses() {
@@ -153,6 +163,11 @@ bool MatchParser::intersect(Terms& into, Terms&& more) {
         return too_many();
     if (into.size() == 1)
         into.swap(more);
+    if (into.size() > 1 && more.size() == 1)
+        if (const auto varying = only_difference(into))
+            if (const FieldId field = into.front().fields[*varying].field;
+                can_vary(field, more.front()))
+                return intersect_range(into, *varying, more.front());
     bool possible = false;
     if (more.size() <= 1) {
         std::size_t kept = 0;
@@ -182,6 +197,30 @@ bool MatchParser::intersect(Terms& into, Terms&& more) {
             return false;
     }
     into = std::move(product);
+    return true;
+}
+
+/// Whether a field's value in the terms that `with` joins does nothing but stand there.
+bool MatchParser::can_vary(FieldId field, const Term& with) {
+    return field != FieldId::shape && !is_name(field) && !place_of(field, with);
+}
+
+/// Terms that differ in one field alone come together with another term as the first of them does.
+bool MatchParser::intersect_range(Terms& into, std::size_t varying, const Term& with) {
+    const FieldId field = into.front().fields[varying].field;
+    Term first = into.front();
+    bool possible = false;
+    if (!join(first, with, possible))
+        return false;
+    if (!possible) {
+        into.clear();
+        return true;
+    }
+    FieldMatch& at = first.fields[*place_of(field, first)];
+    for (Term& term : into) {
+        at = std::move(term.fields[varying]);
+        term.fields = first.fields;
+    }
     return true;
 }
 
@@ -471,11 +510,21 @@ bool MatchParser::values_of(
 bool MatchParser::add_terms(const FieldRef& field, const Prefixes& values, Terms& out) {
     const FieldInfo& of = info(field.slice.field);
     out.reserve(out.size() + values.size());
+    const std::size_t begin = out.size();
+    const Condition& more = field.symbol->prerequisite;
+    const auto shifted = [&](U128 bits) { return bits << field.slice.lsb; };
     for (const Prefix& of_value : values) {
+        if (out.size() > begin && of_value.mask) {
+            const auto at = place_of(of.id, out[begin]);
+            if (at && of.id != more.field) { // all but the value is as in the first one
+                FieldMatch& match = out.emplace_back(out[begin]).fields[*at];
+                match.mask = shifted(of_value.mask);
+                match.value = shifted(of_value.value) & match.mask;
+                continue;
+            }
+        }
         Term term;
-        const Condition& more = field.symbol->prerequisite;
         term.fields.reserve(1u + (of.requires_shape != Shape::none) + static_cast<bool>(more.mask));
-        const auto shifted = [&](U128 bits) { return bits << field.slice.lsb; };
         Added added = add(term, of, shifted(of_value.value), shifted(of_value.mask));
         if (added == Added::possible && more.mask)
             added = add(term, info(more.field), more.value, more.mask);

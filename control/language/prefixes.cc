@@ -3,6 +3,7 @@
 #include "control/language/language.hh"
 
 #include <algorithm>
+#include <bit>
 
 namespace weft::language {
 
@@ -16,16 +17,32 @@ bool append(Prefix prefix, Prefixes& out) {
     return out.size() <= kept_max;
 }
 
+namespace {
+
+/// The free low bits of the widest prefix that begins with `first` and ends with `last` at most.
+U128 widest_host(U128 first, U128 last, U128 max) {
+    if (max.high == 0) {
+        const std::uint64_t more = last.low - first.low;
+        const int fit =
+            more == ~std::uint64_t{0} ? 64 : static_cast<int>(std::bit_width(more + 1)) - 1;
+        const int bits = std::min(std::countr_zero(first.low), fit);
+        return bits == 64 ? max : U128{(std::uint64_t{1} << bits) - 1};
+    }
+    U128 host{};
+    for (;;) {
+        const U128 wider = host << 1 | U128{1};
+        if (wider == host || (first & wider) || wider > max || last - first < wider)
+            return host;
+        host = wider;
+    }
+}
+
+} // namespace
+
 bool cover(U128 first, U128 last, U128 max, Prefixes& out) {
     const U128 one{1};
     for (;;) {
-        U128 host{}; // the free low bits of the widest prefix that begins here and ends in time
-        for (;;) {
-            const U128 wider = host << 1 | one;
-            if (wider == host || (first & wider) || wider > max || last - first < wider)
-                break;
-            host = wider;
-        }
+        const U128 host = widest_host(first, last, max);
         if (!append({first, max & ~host}, out))
             return false;
         if (last - first <= host)

@@ -95,6 +95,29 @@ TEST(MatchText, neighbours_stay_apart_where_they_were_written_apart) {
     EXPECT_NE(match_of("tcp.dst == {80, 81}"), match_of("tcp.dst == 80..81"));
 }
 
+TEST(MatchText, a_range_or_set_comes_together_with_other_fields_in_any_order) {
+    const std::string wanted = "ip.ttl == 3 && ip4.dst == 10.0.0.1 && tcp.dst == 1..20";
+    for (const char* text :
+         {"tcp.dst == 1..20 && ip4.dst == 10.0.0.1 && ip.ttl == 3",
+          "ip4.dst == 10.0.0.1 && tcp.dst == 1..20 && ip.ttl == 3",
+          "ip.ttl == 3 && ip4.dst == 10.0.0.1 && tcp.dst == {1..10, 5..20}",
+          "ip.ttl == 3 && tcp.dst == 0..63 && ip4.dst == 10.0.0.1 && tcp.dst == 1..20",
+          "!(tcp.dst == 21..65535) && tcp && !(tcp.dst == 0) && ip4.dst == 10.0.0.1 && ip.ttl == "
+          "3"})
+        EXPECT_EQ(printed(text), wanted) << text;
+    EXPECT_EQ(
+        printed("ip4.dst == {10.0.0.0/8, 10.1.0.0/16, 11.0.0.1} && ip4"),
+        "ip4.dst == {10.0.0.0/8, 11.0.0.1}"
+    );
+    EXPECT_EQ(printed("tcp.dst == {1, 2} && udp"), "0");
+    EXPECT_EQ(printed("tcp.dst == {1, 2} && tcp.dst == {2, 3}"), "tcp.dst == 2");
+    EXPECT_EQ(printed("tcp.dst == {1..4, 7..9} && tcp.dst == 4..7"), "tcp.dst == {4, 7}");
+    EXPECT_EQ(
+        match_of("(tcp || udp) && ip4.dst == {10.0.0.1, 10.0.0.2}"),
+        match_of("tcp && ip4.dst == {10.0.0.1, 10.0.0.2} || udp && ip4.dst == {10.0.0.1, 10.0.0.2}")
+    );
+}
+
 TEST(MatchText, inequalities_expand_by_bits_and_print_as_what_they_were) {
     EXPECT_EQ(terms("tcp.dst != 80"), 16u);
     EXPECT_EQ(printed("tcp.dst != 80"), "tcp.dst != 80");
