@@ -120,7 +120,7 @@ bool Switch::prepare_slice(Client& client) {
                     std::to_string(config_.ops_max) + " ops or " +
                     std::to_string(config_.transaction_bytes_max) + " bytes of rows"
             );
-        } else if (auto prepared = prepare(op, number, parts.scope, memo_)) {
+        } else if (auto prepared = prepare(op, number, parts.scope, memo_, rows_)) {
             if (const auto& meaning = prepared->row.meaning)
                 parts.terms += meaning->match.terms.size();
             if (parts.terms > config_.transaction_terms_max) {

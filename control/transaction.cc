@@ -500,8 +500,13 @@ private:
 
 } // namespace
 
-Judged<PreparedOp>
-prepare(control::Op& op, std::uint32_t index, const std::string& scope, ActionsMemo& memo) {
+Judged<PreparedOp> prepare(
+    control::Op& op,
+    std::uint32_t index,
+    const std::string& scope,
+    ActionsMemo& memo,
+    const RowStore& rows
+) {
     PreparedOp prepared;
     prepared.index = index;
     prepared.verb = op.verb() == "upsert"   ? Verb::upsert
@@ -530,7 +535,13 @@ prepare(control::Op& op, std::uint32_t index, const std::string& scope, ActionsM
             .path = "scope",
             .op = index,
         }};
-    auto row = canonical_row(op, prepared.verb == Verb::erase, memo);
+    const bool key_only = prepared.verb == Verb::erase;
+    if (prepared.verb != Verb::weight || prepared.weight < 0)
+        if (auto standing = standing_row(op, key_only, rows)) {
+            prepared.row = std::move(*standing);
+            return prepared;
+        }
+    auto row = canonical_row(op, key_only, memo);
     if (!row) {
         row.error().op = index;
         return tl::unexpected{std::move(row.error())};

@@ -28,10 +28,16 @@ struct PreparedOp {
 };
 
 /// Checks one op and brings it into canonical form. Faults carry the index. `scope`: where the op
-/// gives none. The message of the op is changed. Looks at nothing but its arguments, so parts of a
+/// gives none. The message of the op is changed. Ops that may take away what stands in `rows` are
+/// looked up there, to save parsing; what comes out says the same whatever stands, so parts of a
 /// transaction can be prepared while others commit.
-Judged<PreparedOp>
-prepare(control::Op& op, std::uint32_t index, const std::string& scope, ActionsMemo& memo);
+Judged<PreparedOp> prepare(
+    control::Op& op,
+    std::uint32_t index,
+    const std::string& scope,
+    ActionsMemo& memo,
+    const RowStore& rows
+);
 
 /// "Make the rows of this scope or owner be exactly those": empty strings are not asked for.
 struct ReplaceOf {

@@ -4,6 +4,7 @@
 #include "control/framing.hh"
 #include "control/language/language.hh"
 #include "control/rows/language_message.hh"
+#include "control/rows/store.hh"
 
 #include <algorithm>
 #include <array>
@@ -409,6 +410,20 @@ canonical_message(Message& row, Relation relation, bool key_only, ActionsMemo& m
 }
 
 } // namespace
+
+std::optional<CanonicalRow>
+standing_row(const control::Op& op, bool key_only, const RowStore& rows) {
+    if (!op.has_flow() || op.flow().has_match_terms() || op.flow().has_action_list())
+        return std::nullopt;
+    CanonicalRow made;
+    made.relation = Relation::flow;
+    made.key_size = write(op.flow(), Relation::flow, key_only, made.bytes);
+    made.hash = key_hash(made.key());
+    const Row* row = rows.find(Relation::flow, made.key(), made.hash);
+    if (row == nullptr || (!key_only && row->bytes() != made.bytes))
+        return std::nullopt;
+    return made;
+}
 
 Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only, ActionsMemo& memo) {
     switch (op.row_case()) {

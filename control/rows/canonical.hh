@@ -18,6 +18,8 @@
 
 namespace weft {
 
+class RowStore;
+
 /// Lists of actions that came lately: thousands of flows share a few. Direct-mapped and small; one
 /// thread.
 class ActionsMemo {
@@ -53,9 +55,9 @@ struct CanonicalRow {
     Relation relation{};
     std::string bytes; // of the message in canonical form: control/rows/relation.hh
     std::size_t key_size = 0;
-    std::uint64_t hash = 0; // of the key
-    std::unique_ptr<Meaning>
-        meaning; // of relations that have texts; nullptr where only the key was asked for
+    std::uint64_t hash = 0;           // of the key
+    std::unique_ptr<Meaning> meaning; // of relations that have texts; nullptr where only the key
+                                      // was asked for, or the row stood (standing_row())
 
     std::string_view key() const noexcept { return std::string_view{bytes}.substr(0, key_size); }
 };
@@ -65,6 +67,12 @@ struct CanonicalRow {
 /// Bounds: names 255 bytes of printable UTF-8, texts `text_bytes_max`. Faults carry path and
 /// message, not the op's index.
 Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only, ActionsMemo& memo);
+
+/// The row that `op` holds where it is written just as one that stands, or (`key_only`) has its key
+/// so written: rows that stand are canonical, so there is nothing to parse, and the row comes
+/// without its meaning. Flows alone; nothing where none such stands. Costs a hash of the key.
+std::optional<CanonicalRow>
+standing_row(const control::Op& op, bool key_only, const RowStore& rows);
 
 /// Parses the texts of a row that stands; they were parsed when it came, so this cannot fail.
 std::unique_ptr<Meaning> meaning_of(Relation relation, std::string_view bytes);

@@ -388,6 +388,53 @@ TEST(Transaction, large_ones_are_prepared_in_slices_and_keep_their_place) {
     EXPECT_EQ(replies[1].digests().digests(0).rows(), 101u) << "sees what came before it";
 }
 
+TEST(
+    Transaction, a_row_that_stands_when_its_upsert_is_read_and_leaves_before_it_is_judged_comes_anew
+) {
+    Engine engine{{.ops_slice = 10}};
+    Controller large = engine.connect("large");
+    Controller small = engine.connect("small");
+    large.says("1", port_row(1, "p1") + "," + port_row(1, "p2"));
+    engine.port_up("p1");
+    engine.port_up("p2");
+    const std::string row = R"(: {"priority": 7, "match": "udp", "actions": "output(\"p2\");"}})";
+    large.says("2", R"({"weight": 1, "flow")" + row);
+    std::string ops = R"({"verb": "upsert", "flow")" + row;
+    for (int i = 0; i < 50; ++i)
+        ops += "," + flow(1, 5, i, "ip4", "drop;");
+    large.send(R"({"transaction": {"id": "3", "ops": [)" + ops + "]}}");
+    small.send(
+        R"({"transaction": {"id": "1", "replace": {"owner": "large", "relations": ["flow"]}}})"
+    );
+    const auto early = small.session->take();
+    ASSERT_EQ(early.size(), 1u);
+    EXPECT_EQ(in_short(early[0]), "ack +0 -1 =0") << "did not wait";
+    const auto replies = large.take();
+    ASSERT_EQ(replies.size(), 1u);
+    EXPECT_EQ(in_short(replies[0]), "ack +51 -0 =0");
+    EXPECT_EQ(engine.sends("p1", udp("10.0.0.1:1 > 10.0.0.2:2")), "p2");
+}
+
+TEST(Transaction, a_row_leaves_by_the_words_it_stands_in_and_by_others) {
+    Engine engine;
+    Controller client = engine.connect("c");
+    for (const char* words :
+         {"ip4.dst == 10.0.0.0/8 && tcp.dst == 7..300",
+          "tcp.dst == 7..300 && ip4.dst == 10.0.0.0/8"})
+        for (const char* op : {R"("weight": -1)", R"("verb": "delete")"}) {
+            client.says("", flow(1, 0, 7, words, "drop;"));
+            EXPECT_EQ(
+                client.says(
+                    "",
+                    "{" + std::string{op} + R"(, "flow": {"priority": 7, "match": ")" + words +
+                        R"(", "actions": "drop;"}})"
+                ),
+                "ack +0 -1 =0"
+            ) << words
+              << ", " << op;
+        }
+}
+
 TEST(Transaction, terms_of_all_its_matches_are_bounded_together) {
     Engine engine{{.transaction_terms_max = 100}};
     Controller client = engine.connect("c");
@@ -413,6 +460,20 @@ TEST(Transaction, each_accepted_one_leaves_an_audit_line) {
         std::string::npos
     ) << engine.log();
     EXPECT_EQ(engine.log().find("t-8"), std::string::npos);
+}
+
+TEST(Transaction, an_answer_does_not_wait_for_the_audit_line_which_comes_in_the_same_turn) {
+    Engine engine;
+    Controller client = engine.connect("c");
+    client.send(R"({"transaction": {"id": "t-1", "ops": []}})");
+    client.send(R"({"transaction": {"id": "t-2", "ops": []}})");
+    EXPECT_EQ(client.session->take().size(), 2u);
+    EXPECT_EQ(engine.log().find("t-1"), std::string::npos);
+    engine.engine->poll();
+    const std::size_t first = engine.log().find(R"(id="t-1")");
+    EXPECT_NE(first, std::string::npos);
+    EXPECT_GT(engine.log().find(R"(id="t-2")"), first);
+    EXPECT_NE(engine.log().find(R"(id="t-2")"), std::string::npos);
 }
 
 TEST(Transaction, the_order_of_arrival_has_no_effect) {
