@@ -37,7 +37,9 @@ Switch::Switch(SwitchConfig config, Tables& tables, PortsBackend& backend)
     backend_.publish(tables_.world());
 }
 
-Switch::~Switch() = default;
+Switch::~Switch() {
+    write_audit_lines();
+}
 
 void Switch::log(Severity severity, std::string_view line) const {
     if (config_.log)

@@ -135,6 +135,7 @@ private:
     void publish(const std::vector<Applied>& applied, Generation generation);
     void log(Severity severity, std::string_view line) const;
     void audit(std::string_view client, std::string_view id, const RowCount& counts);
+    void write_audit_lines();
     OwnerId owner_of(Client& client, bool ephemeral = false);
     void forget_owner(Client& client);
     std::optional<Fault>
@@ -193,6 +194,13 @@ private:
     References references_;
     Lowering lowering_;
     EventLog events_;
+    struct AuditLine {
+        std::string client;
+        std::string id;
+        Generation generation = 0;
+        RowCount counts;
+    };
+    std::vector<AuditLine> audit_lines_; // that poll() has to write
     Ports ports_;
     Macs macs_;
     Expiry expiry_;

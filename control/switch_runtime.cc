@@ -43,6 +43,7 @@ std::uint64_t Switch::poll() {
     else if (planner_ms)
         backend_.publish(tables_.world());
     answer_barriers();
+    write_audit_lines();
     const std::uint64_t now_ms = backend_.now_ms();
     rows_.expire_cursors(now_ms);
     if (traces_.empty())

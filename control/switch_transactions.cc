@@ -303,10 +303,8 @@ void Switch::judge_and_commit(const To& to, Parts& parts) {
     ack.set_unchanged(counts.unchanged);
     if (!parts.id.empty())
         ids_of(client)->accept(parts.id, parts.content, out);
-    audit(
-        client.session->label(), parts.id, counts
-    ); // first: whoever has the answer finds the line
     reply(to, out);
+    audit(client.session->label(), parts.id, counts);
 }
 
 std::optional<Fault> Switch::apply(NetChange& net, RowCount& counts) {
@@ -404,13 +402,21 @@ void Switch::publish(const std::vector<Applied>& applied, Generation generation)
         ports_.applied_all();
 }
 
+/// A line costs as much as the rest of a small commit: it is written when that is answered.
+void Switch::write_audit_lines() {
+    for (const AuditLine& line : audit_lines_)
+        log(Severity::info,
+            "transaction client=" + quoted(line.client) + " id=" + quoted(line.id) +
+                " generation=" + std::to_string(line.generation) +
+                " added=" + std::to_string(line.counts.added) +
+                " removed=" + std::to_string(line.counts.removed) +
+                " unchanged=" + std::to_string(line.counts.unchanged));
+    audit_lines_.clear();
+}
+
 void Switch::audit(std::string_view client, std::string_view id, const RowCount& counts) {
     const Generation generation = tables_.generation();
-    log(Severity::info,
-        "transaction client=" + quoted(client) + " id=" + quoted(id) +
-            " generation=" + std::to_string(generation) + " added=" + std::to_string(counts.added) +
-            " removed=" + std::to_string(counts.removed) +
-            " unchanged=" + std::to_string(counts.unchanged));
+    audit_lines_.push_back({std::string{client}, std::string{id}, generation, counts});
     if (counts.added == 0 && counts.removed == 0)
         return;
     control::Event event;

@@ -212,6 +212,7 @@ def test_gs7_the_socket_needs_no_network(switches, spaces):
     """A controller on the host itself, in a namespace without any interface, and credentials that the switch saw."""
     switch = switches(namespace=spaces.add())
     switch.control.transaction([+1, flow(0, 1, "1", "drop;")])
+    switch.control.barrier()  # a turn later
     assert "rig" in switch.said()  # its audit line names who did it
 
 
