@@ -96,12 +96,9 @@ Lowering::apply(NetChange& net, Generation generation, std::vector<Applied>& app
     if (auto fault = judge_cycles(net))
         return refuse(std::move(*fault));
     applied.reserve(applied.size() + net.changes.size());
-    constexpr std::size_t ahead = 8;
     for (std::size_t i = 0; i < made.size(); ++i) {
         RowChange& change = net.changes[i];
-        if (i + ahead < made.size())
-            if (const Row* soon = made[i + ahead].row.get())
-                rows_.prefetch(soon->relation, soon->hash);
+        prefetch(net, made, i);
         if (change.kind == RowChange::Kind::hold) {
             const std::string_view scope = change.op != nullptr
                                                ? std::string_view{change.op->scope}
@@ -133,6 +130,22 @@ Lowering::apply(NetChange& net, Generation generation, std::vector<Applied>& app
             lower(*made[i].row, made[i].meaning.get());
     lower_ports();
     return std::nullopt;
+}
+
+/// Of the changes after the i-th what they will read: what stands lies in no cache.
+void Lowering::prefetch(const NetChange& net, const std::vector<Made>& made, std::size_t i) const {
+    for (const bool soon : {true, false}) {
+        const std::size_t at = i + (soon ? 4 : 8);
+        if (at >= made.size())
+            return;
+        if (const Row* comes = made[at].row.get(); comes != nullptr && !soon)
+            rows_.prefetch(comes->relation, comes->hash);
+        if (const Row* leaves = net.changes[at].before) {
+            rows_.prefetch_neighbours(*leaves, soon);
+            if (leaves->rule != nullptr)
+                weft::prefetch(leaves->rule, soon);
+        }
+    }
 }
 
 /// The row, its names known to the table engine, a flow's rule in it.

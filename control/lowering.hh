@@ -75,6 +75,7 @@ private:
 
     Result<Rule*> insert_rule(BridgeId bridge, const KeyView& key, const Meaning& meaning);
     Result<Made> make(RowChange& change, Generation generation);
+    void prefetch(const NetChange& net, const std::vector<Made>& made, std::size_t i) const;
     void erase_rule(Rule* rule);
     void leave(Row& row, std::uint64_t version, bool comes_again);
     void come(const RowChange& change, OwnerId owner, Made& made);

@@ -3,6 +3,7 @@
 #include "base/check.hh"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
 
@@ -241,6 +242,14 @@ std::optional<Fault> check_op(const OpFacts& op) {
 
 bool is_utf8(std::string_view text) noexcept {
     for (std::size_t i = 0; i < text.size();) {
+        std::uint64_t eight = 0; // mostly all are ASCII
+        if (text.size() - i >= sizeof eight) {
+            std::memcpy(&eight, text.data() + i, sizeof eight);
+            if ((eight & 0x8080'8080'8080'8080u) == 0) {
+                i += sizeof eight;
+                continue;
+            }
+        }
         const auto lead = static_cast<unsigned char>(text[i]);
         if (lead < 0x80) {
             ++i;

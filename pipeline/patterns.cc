@@ -174,11 +174,47 @@ Lowered lower_one(const Term& term, const NumberOfName& number_of) {
     return made;
 }
 
+/// Terms that differ in this field alone: prefixes of it, of which those that touch are one
+/// pattern. Nothing where one is no prefix, or they do not come in order.
+std::optional<Lowered>
+lower_range(const Match& match, std::size_t place, const NumberOfName& number_of) {
+    const Term* least = &match.terms.front();
+    std::vector<RangedTerm::Interval> ranges;
+    for (const Term& term : match.terms) {
+        const FieldMatch& field = term.fields[place];
+        const auto interval = can_be_range(field) ? interval_of(field) : std::nullopt;
+        if (!interval || (!ranges.empty() && interval->low <= ranges.back().high))
+            return std::nullopt;
+        if (field.mask.popcount() < least->fields[place].mask.popcount())
+            least = &term;
+        if (!ranges.empty() && interval->low == ranges.back().high + 1)
+            ranges.back().high = interval->high;
+        else
+            ranges.push_back(*interval);
+    }
+    Lowered made = lower_one(*least, number_of);
+    made.patterns.clear();
+    Words others;
+    for (std::size_t i = 0; i < least->fields.size(); ++i)
+        if (i != place)
+            others.add(least->fields[i], number_of);
+    for (const RangedTerm::Interval& range : ranges) {
+        Pattern& pattern = made.patterns.emplace_back();
+        Words words = others;
+        words.add(range, pattern);
+        words.write(pattern);
+    }
+    return made;
+}
+
 } // namespace
 
 Lowered lower(const Match& match, const NumberOfName& number_of) {
     if (match.terms.size() == 1)
         return lower_one(match.terms.front(), number_of);
+    if (const auto difference = only_difference(match.terms))
+        if (auto made = lower_range(match, *difference, number_of))
+            return std::move(*made);
     Lowered made;
     made.least_bits = ~std::size_t{0};
     for (const Term& term : match.terms) {

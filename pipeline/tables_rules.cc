@@ -181,8 +181,12 @@ void Tables::withdraw_rules(std::vector<Rule*> rules) {
 
 /// Nobody sees the rules any more: out of the tables now, their memory after another grace period.
 void Tables::State::bury(std::vector<Rule*> gone) {
-    for (Rule* rule : gone)
-        tables[index(rule->table)].parts->remove(*rule);
+    for (std::size_t i = 0; i < gone.size(); ++i) {
+        for (const bool soon : {true, false})
+            if (const std::size_t at = i + (soon ? 4 : 8); at < gone.size())
+                prefetch(gone[at], soon);
+        tables[index(gone[i]->table)].parts->remove(*gone[i]);
+    }
     forget(std::move(gone));
 }
 
@@ -192,7 +196,10 @@ void Tables::State::forget(std::vector<Rule*> gone) {
         termless.erase(rule);
     }
     reclaimer.retire([this, gone = std::move(gone)] {
-        for (Rule* rule : gone) {
+        for (std::size_t i = 0; i < gone.size(); ++i) {
+            Rule* const rule = gone[i];
+            if (i + 8 < gone.size())
+                prefetch(gone[i + 8], false);
             if (const auto heir = heirs.find(rule); heir != heirs.end()) {
                 *heir->second->earlier = {counted(*rule), nullptr};
                 heirs.erase(heir);

@@ -76,6 +76,16 @@ public:
     Row* find(Relation relation, std::string_view key, std::uint64_t hash) const noexcept;
     /// Fetches the line of the index that find() will read.
     void prefetch(Relation relation, std::uint64_t hash) const noexcept;
+    /// Fetches what erase() will read beside the row, in two steps: `soon` the second, when the
+    /// first has had its time.
+    void prefetch_neighbours(const Row& row, bool soon) const noexcept {
+        for (const std::uint32_t at : {row.prev, row.next})
+            if (at != Row::no_slot)
+                __builtin_prefetch(
+                    soon ? static_cast<const void*>(slot(row.relation, at).get())
+                         : static_cast<const void*>(&slot(row.relation, at))
+                );
+    }
     std::uint64_t count(Relation relation) const noexcept { return of(relation).count; }
     std::uint64_t count() const noexcept;
     /// Bytes of rows and index, nearly.
