@@ -108,7 +108,21 @@ bool Switch::prepare_slice(Client& client) {
         static_cast<std::size_t>(parts.part->ops_size()),
         static_cast<std::size_t>(parts.at) + config_.ops_slice
     ));
+    constexpr int ahead = 8; // the index of a million rows is in no cache
+    std::array<std::optional<CanonicalRow>, ahead> written;
+    const auto read_ahead = [&](int at) {
+        if (at >= end)
+            return;
+        std::optional<CanonicalRow>& row = written[static_cast<std::size_t>(at % ahead)];
+        row = written_row(parts.part->ops(at));
+        if (row)
+            rows_.prefetch(row->relation, row->hash);
+    };
+    for (int at = parts.at; at < parts.at + ahead; ++at)
+        read_ahead(at);
     for (; parts.at < end; ++parts.at) {
+        auto now = std::exchange(written[static_cast<std::size_t>(parts.at % ahead)], {});
+        read_ahead(parts.at + ahead);
         control::Op& op = *parts.part->mutable_ops(parts.at);
         const std::uint32_t number = parts.op_count++;
         if (parts.fault)
@@ -120,7 +134,7 @@ bool Switch::prepare_slice(Client& client) {
                     std::to_string(config_.ops_max) + " ops or " +
                     std::to_string(config_.transaction_bytes_max) + " bytes of rows"
             );
-        } else if (auto prepared = prepare(op, number, parts.scope, memo_, rows_)) {
+        } else if (auto prepared = prepare(op, number, parts.scope, memo_, std::move(now), rows_)) {
             if (const auto& meaning = prepared->row.meaning)
                 parts.terms += meaning->match.terms.size();
             if (parts.terms > config_.transaction_terms_max) {

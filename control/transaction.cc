@@ -505,6 +505,7 @@ Judged<PreparedOp> prepare(
     std::uint32_t index,
     const std::string& scope,
     ActionsMemo& memo,
+    std::optional<CanonicalRow> written,
     const RowStore& rows
 ) {
     PreparedOp prepared;
@@ -536,11 +537,10 @@ Judged<PreparedOp> prepare(
             .op = index,
         }};
     const bool key_only = prepared.verb == Verb::erase;
-    if (prepared.verb != Verb::weight || prepared.weight < 0)
-        if (auto standing = standing_row(op, key_only, rows)) {
-            prepared.row = std::move(*standing);
-            return prepared;
-        }
+    if (written && stands(*written, key_only, rows)) {
+        prepared.row = std::move(*written);
+        return prepared;
+    }
     auto row = canonical_row(op, key_only, memo);
     if (!row) {
         row.error().op = index;

@@ -28,14 +28,15 @@ struct PreparedOp {
 };
 
 /// Checks one op and brings it into canonical form. Faults carry the index. `scope`: where the op
-/// gives none. The message of the op is changed. Ops that may take away what stands in `rows` are
-/// looked up there, to save parsing; what comes out says the same whatever stands, so parts of a
-/// transaction can be prepared while others commit.
+/// gives none. `written`: the op's written_row(), which is looked up in `rows` to save parsing;
+/// what comes out says the same whatever stands, so parts of a transaction can be prepared while
+/// others commit. The message of the op is changed.
 Judged<PreparedOp> prepare(
     control::Op& op,
     std::uint32_t index,
     const std::string& scope,
     ActionsMemo& memo,
+    std::optional<CanonicalRow> written,
     const RowStore& rows
 );
 

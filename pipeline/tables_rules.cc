@@ -25,6 +25,8 @@ CounterId Tables::State::take_counter() {
     if (!free_counters.empty()) {
         id = free_counters.back();
         free_counters.pop_back();
+        if (!free_counters.empty()) // the next rule's
+            __builtin_prefetch(programs() + index(free_counters.back()), 1);
         for (const auto& worker : counters)
             worker->clear(id); // its last rule's grace period is over
         return id;

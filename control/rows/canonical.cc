@@ -411,18 +411,21 @@ canonical_message(Message& row, Relation relation, bool key_only, ActionsMemo& m
 
 } // namespace
 
-std::optional<CanonicalRow>
-standing_row(const control::Op& op, bool key_only, const RowStore& rows) {
+std::optional<CanonicalRow> written_row(const control::Op& op) {
+    if (op.verb().empty() && op.weight() >= 0)
+        return std::nullopt;
     if (!op.has_flow() || op.flow().has_match_terms() || op.flow().has_action_list())
         return std::nullopt;
     CanonicalRow made;
     made.relation = Relation::flow;
-    made.key_size = write(op.flow(), Relation::flow, key_only, made.bytes);
+    made.key_size = write(op.flow(), Relation::flow, op.verb() == "delete", made.bytes);
     made.hash = key_hash(made.key());
-    const Row* row = rows.find(Relation::flow, made.key(), made.hash);
-    if (row == nullptr || (!key_only && row->bytes() != made.bytes))
-        return std::nullopt;
     return made;
+}
+
+bool stands(const CanonicalRow& written, bool key_only, const RowStore& rows) noexcept {
+    const Row* row = rows.find(written.relation, written.key(), written.hash);
+    return row != nullptr && (key_only || row->bytes() == written.bytes);
 }
 
 Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only, ActionsMemo& memo) {

@@ -68,11 +68,12 @@ struct CanonicalRow {
 /// message, not the op's index.
 Judged<CanonicalRow> canonical_row(control::Op& op, bool key_only, ActionsMemo& memo);
 
-/// The row that `op` holds where it is written just as one that stands, or (`key_only`) has its key
-/// so written: rows that stand are canonical, so there is nothing to parse, and the row comes
-/// without its meaning. Flows alone; nothing where none such stands. Costs a hash of the key.
-std::optional<CanonicalRow>
-standing_row(const control::Op& op, bool key_only, const RowStore& rows);
+/// The row of an op that may take away what stands, or (delete by key) its key, just as it is
+/// written and without its meaning: if it stands() so it is canonical, and there is nothing to
+/// parse. Nothing for other ops, for what is no flow, and where messages stand in place of texts.
+std::optional<CanonicalRow> written_row(const control::Op& op);
+/// `key_only`: or another one under its key.
+bool stands(const CanonicalRow& written, bool key_only, const RowStore& rows) noexcept;
 
 /// Parses the texts of a row that stands; they were parsed when it came, so this cannot fail.
 std::unique_ptr<Meaning> meaning_of(Relation relation, std::string_view bytes);
