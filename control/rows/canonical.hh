@@ -57,7 +57,7 @@ struct CanonicalRow {
     std::size_t key_size = 0;
     std::uint64_t hash = 0;           // of the key
     std::unique_ptr<Meaning> meaning; // of relations that have texts; nullptr where only the key
-                                      // was asked for, or the row stood (standing_row())
+                                      // was asked for, or the row stands (written_row())
 
     std::string_view key() const noexcept { return std::string_view{bytes}.substr(0, key_size); }
 };
