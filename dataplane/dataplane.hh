@@ -126,7 +126,7 @@ public:
     void publish(const World& world);
     /// True when every worker runs at or past `generation` (a sleeping one counts); the laggards
     /// otherwise. Who asks again before the next publish() is told by event_fd() when they have
-    /// come to the newest one.
+    /// come to the newest one; the first who does so waits for them here, 20 us at most.
     bool passed(Generation generation, std::vector<WorkerId>* laggards = nullptr) const;
     /// Tables retire what the published world still refers to, and publish after: so `free` waits
     /// for the next publish() and the grace period after that, and for the records that control has

@@ -41,6 +41,8 @@ struct Dataplane::State {
     bool handle(const Report& report, DataplaneEvent& event);
     std::uint64_t command(Command command, OpenCommand open);
     bool is_quiet();
+    /// Waits a few microseconds for all workers to run at or past the generation.
+    bool pass_soon(Generation generation) const noexcept;
     void stop();
 
     const DataplaneConfig config;
@@ -69,6 +71,7 @@ struct Dataplane::State {
     std::vector<std::shared_ptr<const Program>> done_programs;
     std::uint64_t tickets = 0;
     Generation asked_before = 0; // the newest one when passed() was last false
+    Generation waited_for = 0;   // the newest one when passed() last waited
     std::size_t next_worker = 0; // whose queue is read first
     bool stopped = false;
     std::uint64_t stopped_tsc = 0;
