@@ -10,8 +10,9 @@ namespace weft {
 namespace {
 
 constexpr std::size_t slice_buckets = 256;
-constexpr std::uint64_t wait_ms = 2;   // while a plan is made or a grace period passes
-constexpr std::uint64_t pause_ms = 10; // without a generation, before a plan is made
+constexpr std::size_t slice_between = 64; // generations: the next one waits for it
+constexpr std::uint64_t wait_ms = 2;      // while a plan is made or a grace period passes
+constexpr std::uint64_t pause_ms = 10;    // without a generation, before a plan is made
 constexpr std::uint64_t plan_seed = 1;
 constexpr int niceness = 10; // a tenth of a core that others want as well
 
@@ -59,10 +60,8 @@ std::optional<Planner::Job> Planner::next() {
     return std::nullopt;
 }
 
-/// No generation since the last step, or too many steps for a plan to wait any longer.
-bool Planner::paused() {
-    const Generation now = tables_.generation();
-    const bool same = std::exchange(last_seen_, now) == now;
+/// `same`: no generation since the last step; or too many steps for a plan to wait any longer.
+bool Planner::is_pause(bool same) {
     put_off_ = same || put_off_ == put_off_max ? 0 : put_off_ + 1;
     return put_off_ == 0;
 }
@@ -82,7 +81,9 @@ std::optional<std::uint64_t> Planner::step() {
             busy_ = false;
         }
     }
-    const bool pause = paused();
+    const Generation now = tables_.generation();
+    const bool same = std::exchange(last_seen_, now) == now;
+    const bool pause = is_pause(same);
     if (!busy_ && pause)
         if (auto job = next()) {
             made_for_ = std::visit([](const auto& of) { return of.table; }, *job);
@@ -93,9 +94,10 @@ std::optional<std::uint64_t> Planner::step() {
             }
             changed_.notify_one();
         }
-    const Tables::Tidied tidied = tables_.tidy(slice_buckets);
+    // While generations come each brings its slice: whoever makes them may want the core.
+    const Tables::Tidied tidied = tables_.tidy(same ? slice_buckets : slice_between);
     if (tidied == Tables::Tidied::more)
-        return 0;
+        return same ? 0 : wait_ms;
     if (busy_ || tidied == Tables::Tidied::waits)
         return wait_ms;
     if (!pause) // whoever calls again so late has seen no generation meanwhile

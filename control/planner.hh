@@ -39,7 +39,7 @@ private:
     void run();
     static Made make(const Job& job);
 
-    bool paused();
+    bool is_pause(bool same);
     std::optional<Job> next();
 
     Tables& tables_;
