@@ -70,10 +70,6 @@ def cpu_seconds(pid):
     return [int(fields[i]) / os.sysconf("SC_CLK_TCK") for i in (11, 12)]
 
 
-def timed(measure):
-    return measure()
-
-
 # ---- latency --------------------------------------------------------------------------------------------------------------
 
 def latency(report, folder, options):
@@ -82,7 +78,7 @@ def latency(report, folder, options):
     devices = forwarding.sources(folder, "latency", policy)
     medians = {}
     for rows in (1_000, 10_000, 100_000, 1_000_000):
-        took, echo = timed(lambda rows=rows: latency_once(folder, policy, devices, rows))
+        took, echo = latency_once(folder, policy, devices, rows)
         for system, found in (("weft", took), ("only answers", echo)):
             found.sort()
             p99 = found[len(found) * 99 // 100]
@@ -138,8 +134,8 @@ def kinds(report, folder, options):
     devices = forwarding.sources(folder, "kinds", policy)
     for kind in (*every_kind.KINDS, EVERY_KIND):
         made = every_kind.transactions(1_000, only=None if kind == EVERY_KIND else kind)
-        costs = [timed(lambda made=made: kinds_once(folder, policy, devices, made, options.seconds)) for _ in range(options.rounds)]
-        report.figure("kinds", "weft", kind, "us of the control thread a change", costs, True)
+        costs = [kinds_once(folder, policy, devices, made, options.seconds) for _ in range(options.rounds)]
+        report.figure("kinds", "weft", "a change of %s, of the control thread" % kind, "us", costs, True)
 
 
 def kinds_once(folder, policy, devices, made, seconds):
@@ -266,7 +262,7 @@ def updates(report, folder, options):
     for system, start in starts.items():
         quiet = None
         for kind, rate in (("MACs", 0), *changing(system)):
-            windows, reached = timed(lambda kind=kind, rate=rate, start=start: updates_once(start, kind, rate, options))
+            windows, reached = updates_once(start, kind, rate, options)
             words = "%s/s %s" % (format(rate, ","), kind) if rate else "no changes"
             report.rate("updates", system, words, windows, True, changes_per_s=rounded_rate(reached))
             if rate:
