@@ -36,13 +36,13 @@ std::uint64_t Switch::poll() {
     end_lives();
     learn();
     const bool ports_wait = ports_.poll();
+    answer_barriers(); // somebody waits for it, nobody for what follows
     const auto planner_ms = planner_.step();
     // What moved comes to rest without waiting for somebody's commit.
     if (tables_.has_moved())
         backend_.publish(tables_.commit());
     else if (planner_ms)
         backend_.publish(tables_.world());
-    answer_barriers();
     write_audit_lines();
     const std::uint64_t now_ms = backend_.now_ms();
     rows_.expire_cursors(now_ms);
