@@ -95,6 +95,7 @@ def latency_once(folder, policy, devices, rows, deltas=10_000):
         link = feed.Feed(weft.socket)
         link.run(feed.transactions(mac_flows(rows, FIRST_MAC + (1 << 20))))
         weft.client.barrier(link.generation)
+        time.sleep(3)  # a hash that grew to the end of the load is filled, and its memory fetched
         told = subprocess.run([os.path.join(BUILD, "bench", "delta_client"), weft.socket, str(deltas)], check=True, capture_output=True, text=True)
         (_, (count, _)), = weft.client.digest(relation="flow").items()
         if count != rows + len(policy.table):
