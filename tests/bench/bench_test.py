@@ -211,9 +211,11 @@ def test_the_report_takes_the_newest_lines_and_leaves_what_is_written(tmp_path, 
         kept.rate("l2-1", "weft", "default", [report_window(mpps)], True)
     kept.rate("l2-1", "ovs", "EMC off", [report_window(2.5, dict(emc=0, smc=0, megaflow=1, lookups=1, upcalls_per_s=0))], True,
               notes=dict(emc=0, smc=0, megaflow=1, lookups=1, upcalls_per_s=0))
+    for value in (2.0, 3.25):  # of windows in turn, which the medians are not
+        kept.ratio("l2-1", "Mpps, weft over OVS at its best (EMC off), 30 pairs", value)
     report.write([str(lines)])
     text = document.read_text()
-    assert "**7.5**" in text and "2.5 (EMC off)" in text and "**3**" in text
+    assert "**7.5**" in text and "2.5 (EMC off)" in text and "**3.25**" in text
     assert "old" not in text and all("kept " + part in text for part in report.PARTS)
     assert "1 / 1 / 1" not in text
 
