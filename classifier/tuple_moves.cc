@@ -18,11 +18,10 @@ constexpr std::uint64_t stale_min = 1'000; // entries that left, for a filter to
 
 } // namespace
 
-/// Not for a chain. By half, so that all plans of a table that is being filled together move each rule some three
-/// times.
+/// A chain stays one. By half, so that all plans of a table that is being filled together move each
+/// rule some three times.
 bool TupleSpace::wants_plan() const noexcept {
-    return !is_moving() && !is_linear_ && entries_ >= plan_entries_min &&
-           !is_chain() &&
+    return !is_moving() && !is_linear_ && entries_ >= plan_entries_min && !is_chain() &&
            2 * entries_ >= 3 * planned_entries_ &&
            (tuples_.size() >= plan_tuples_min ||
             std::any_of(tuples_.begin(), tuples_.end(), [](const auto& tuple) {

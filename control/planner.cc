@@ -60,7 +60,7 @@ std::optional<Planner::Job> Planner::next() {
     return std::nullopt;
 }
 
-/// `same`: no generation since the last step; or too many steps for a plan to wait any longer.
+/// No generation since the last step (`same`), or too many steps for a plan to wait any longer.
 bool Planner::is_pause(bool same) {
     put_off_ = same || put_off_ == put_off_max ? 0 : put_off_ + 1;
     return put_off_ == 0;
