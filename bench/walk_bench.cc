@@ -4,6 +4,9 @@
 //   walk_bench l2 [MACS [BURSTS [default]]]
 //                                    packets to random destinations, one table, one output; the
 //                                    last rule drops everything
+//   walk_bench ports [PORTS [BURSTS]]
+//                                    each burst from one of so many ports, one table that tells
+//                                    them apart, one output
 //   walk_bench l3 [PREFIXES [BURSTS [scattered]]]
 //                                    packets to random routes, the Internet's or each in a place of
 //                                    its own, which rewrite both MACs and the TTL
@@ -173,6 +176,25 @@ void l2(std::size_t macs, std::size_t bursts, bool has_default) {
     }
     bench.ingress.assign(bench.packets.size() / burst_max, in);
     bench.report(("l2 " + std::to_string(macs) + " MACs").c_str(), bursts);
+}
+
+void ports(std::size_t count, std::size_t bursts) {
+    Bench bench;
+    std::vector<PortId> ports;
+    const Actions out = *parse_actions("output(\"out\");");
+    for (std::uint32_t number = 1; number <= count; ++number) {
+        const std::string name = "p" + std::to_string(number);
+        ports.push_back(bench.port(name, PortNumber{number}));
+        bench.rule(0, 100, *parse_match("inport == \"" + name + "\""), out);
+    }
+    bench.port("out", PortNumber{static_cast<std::uint32_t>(count) + 1});
+    bench.tables.commit();
+    Random random{1};
+    for (std::size_t i = 0; i < 4'096; ++i)
+        bench.packets.emplace_back(test::udp("10.0.0.1:5 > 10.0.0.2:53").size(60));
+    for (std::size_t i = 0; i < bench.packets.size() / burst_max; ++i)
+        bench.ingress.push_back(ports[oracle::below(random, count)]);
+    bench.report(("ports " + std::to_string(count)).c_str(), bursts);
 }
 
 std::string address(std::uint32_t number, std::uint32_t bits) {
@@ -410,6 +432,8 @@ int main(int argc, char** argv) {
         weft::l2(
             number(2, 1'000), number(3, 20'000), argc > 4 && std::string_view{argv[4]} == "default"
         );
+    if (what == "ports")
+        weft::ports(number(2, 100), number(3, 20'000));
     if (what == "l3")
         weft::l3(
             number(2, 1'000),

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 namespace weft {
 
@@ -183,5 +184,23 @@ struct alignas(cache_line) Entry {
     }
 };
 static_assert(sizeof(Entry) == cache_line);
+
+/// What lookups give for an entry or none: Result is const Entry*, or Payload for what it is for.
+template <class Result>
+Result result_of(const Entry* entry) noexcept {
+    if constexpr (std::is_same_v<Result, Payload>)
+        return entry == nullptr ? 0 : entry->payload;
+    else
+        return entry;
+}
+/// The same for one that may be invisible at `g`: as visible(), of which the compiler makes a jump.
+template <class Result>
+Result result_at(const Entry& entry, Generation g) noexcept {
+    if (g < entry.born) [[unlikely]]
+        return Result{};
+    if (g >= entry.died.load(std::memory_order_relaxed)) [[unlikely]]
+        return Result{};
+    return result_of<Result>(&entry);
+}
 
 } // namespace weft

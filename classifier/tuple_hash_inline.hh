@@ -7,7 +7,6 @@
 #include <bit>
 #include <cstddef>
 #include <span>
-#include <type_traits>
 #include <unordered_map>
 
 #if defined(__AVX2__) && !defined(__SANITIZE_THREAD__)
@@ -324,14 +323,7 @@ void TupleHash::find_exact_of(
             differs |= mask.of(keys[lane], i) ^ entry->values()[i];
         if (differs != 0) [[unlikely]]
             return Result{};
-        if (g < entry->born) [[unlikely]] // as visible(), of which the compiler makes a jump
-            return Result{};
-        if (g >= entry->died.load(std::memory_order_relaxed)) [[unlikely]]
-            return Result{};
-        if constexpr (std::is_same_v<Result, Payload>)
-            return entry->payload;
-        else
-            return entry;
+        return result_at<Result>(*entry, g);
     };
     for_lanes(live, [&](std::size_t lane) { best[lane] = found(lane); });
     for (const std::size_t lane : Lanes{several})

@@ -3,7 +3,6 @@
 #include "classifier/tuple_space.hh"
 
 #include <bit>
-#include <type_traits>
 #include <utility>
 
 namespace weft {
@@ -72,15 +71,6 @@ LaneMask above(const Rank* rank, Rank bound) noexcept {
     return lanes;
 }
 
-/// An entry, or what it is for.
-template <class Result>
-Result result_of(const Entry* entry) noexcept {
-    if constexpr (std::is_same_v<Result, Payload>)
-        return entry == nullptr ? 0 : entry->payload;
-    else
-        return entry;
-}
-
 } // namespace
 
 /// What wins in one tuple wins over all that follow. Often the last one is a default, of no words:
@@ -95,7 +85,9 @@ void TupleSpace::find_in_chain(
         const auto one = [&](std::size_t lane) {
             return result_of<Result>(choose(tuple, keys[lane], g));
         };
-        if (tuple.mask.count != 0) {
+        if (const DirectIndex::Slots* const slots = tuple.index.slots(); slots != nullptr) {
+            DirectIndex::find(*slots, keys, open, g, best, one);
+        } else if (tuple.mask.count != 0) {
             tuple.hash.find_exact(keys, open, g, best, one);
         } else {
             const Result for_all = one(static_cast<std::size_t>(std::countr_zero(open)));
@@ -199,8 +191,9 @@ TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexc
         }
     }
     const auto is_closed = [&](Rank bound) { return best != nullptr && best->rank > bound; };
-    const auto probe = [&](const TupleHash& hash) {
-        const TupleHash::Worst here = hash.cost(key);
+    const auto probe = [&](const TupleHash& hash, const DirectIndex* index) {
+        const DirectIndex::Slots* const slots = index != nullptr ? index->slots() : nullptr;
+        const TupleHash::Worst here = slots != nullptr ? index->cost(*slots, key) : hash.cost(key);
         ++cost.probes;
         cost.lines += here.lines + here.candidates;
         cost.entries += here.candidates;
@@ -216,7 +209,7 @@ TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexc
         for (const std::size_t number : Lanes{parts.filter->select(key) & parts.probes->all()}) {
             if (is_closed(parts.probes->bound(number)))
                 break;
-            probe(parts.probes->hash(number));
+            probe(parts.probes->hash(number), nullptr);
         }
     }
     for (const Slot& slot : parts.slots()) {
@@ -224,7 +217,7 @@ TupleSpace::Bound TupleSpace::cost(const FlowKey& key, Generation g) const noexc
             continue;
         if (is_closed(slot.best_rank.load(std::memory_order_relaxed)))
             break;
-        probe(slot.tuple->hash);
+        probe(slot.tuple->hash, parts.is_chain ? &slot.tuple->index : nullptr);
     }
     return cost;
 }

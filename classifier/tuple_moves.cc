@@ -149,7 +149,7 @@ std::size_t TupleSpace::sweep_bucket(Tuple& tuple, std::size_t bucket) {
     tuple.hash.entries_of(bucket, move_entries_);
     for (const Entry* entry : move_entries_)
         if (is_in_better(*entry, tuple))
-            tuple.hash.remove(*entry, reclaimer_);
+            tuple.remove(*entry, reclaimer_);
         else if (next_filter_ != nullptr)
             next_filter_->add(tuple.next_number, *entry);
     return 1 + move_entries_.size();

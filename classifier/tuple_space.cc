@@ -135,8 +135,7 @@ void TupleSpace::note_form(Tuple& tuple, const Form& form) {
     bool is_mask = form.range_count == 0 && form.count == tuple.mask.count;
     for (std::size_t i = 0; i < form.count && is_mask; ++i)
         is_mask = form.word_at(i) == tuple.mask.word[i] && form.bits()[i] == tuple.mask.bits[i];
-    tuple.is_exact = is_mask && (is_first || was_exact);
-    tuple.hash.set_exact(tuple.is_exact);
+    tuple.set_exact(is_mask && (is_first || was_exact), reclaimer_);
     if (was_exact && !tuple.is_exact && tuple.listed)
         publish_parts();
 }
@@ -147,7 +146,7 @@ void TupleSpace::put(Tuple& tuple, const Entry& entry) {
         filter_->add(tuple.number, entry);
     if (next_filter_ != nullptr)
         next_filter_->add(tuple.next_number, entry);
-    tuple.hash.insert(entry, reclaimer_);
+    tuple.insert(entry, reclaimer_);
     tuple.worst_rank = std::min(tuple.worst_rank, entry.rank);
     if (!tuple.listed || entry.rank > tuple.best_rank)
         widen(tuple, entry.rank);
@@ -204,7 +203,7 @@ void TupleSpace::take_out(Entry& entry) {
     Tuple* const first = home(*entry.form);
     bool found = false;
     const auto remove_from = [&](Tuple& tuple) {
-        if (!tuple.hash.remove(entry, reclaimer_))
+        if (!tuple.remove(entry, reclaimer_))
             return;
         found = true;
         if (tuple.hash.entries() == 0 && !is_moving())
@@ -278,6 +277,15 @@ bool TupleSpace::make_chain(std::span<const Slot> slots) noexcept {
 
 // -- seeing inside
 
+bool TupleSpace::is_direct() const noexcept {
+    const Parts& parts = *parts_.load(std::memory_order_relaxed);
+    const auto slots = parts.slots();
+    return parts.is_chain && slots[0].tuple->mask.count != 0 &&
+           std::all_of(slots.begin(), slots.end(), [](const Slot& slot) {
+               return slot.tuple->mask.count == 0 || slot.tuple->index.is_on();
+           });
+}
+
 void TupleSpace::for_each(const std::function<void(const Entry&)>& visit) const {
     std::vector<const Entry*> found = linear_;
     for (const auto& tuple : tuples_)
@@ -305,7 +313,9 @@ TupleSpace::Bound TupleSpace::bound_of(TupleHash::Worst (*worst_of)(const TupleH
     for (const auto& tuple : tuples_) {
         if (tuple->hash.entries() == 0 && !tuple->listed)
             continue; // one that a move has emptied is probed until it leaves the list
-        const TupleHash::Worst worst = worst_of(tuple->hash);
+        TupleHash::Worst worst = worst_of(tuple->hash);
+        if (is_chain() && tuple->index.is_on())
+            worst = tuple->index.worst(worst);
         ++bound.probes;
         bound.lines += worst.lines + worst.candidates;
         bound.entries += worst.candidates;
@@ -327,7 +337,8 @@ std::uint64_t TupleSpace::memory_bytes() const noexcept {
     std::uint64_t bytes = sizeof *this + arena_->memory_bytes() + forms_.memory_bytes() +
                           sizeof parts + parts.linear.memory_bytes();
     for (const auto& tuple : tuples_)
-        bytes += sizeof(Tuple) - sizeof tuple->hash + tuple->hash.memory_bytes();
+        bytes += sizeof(Tuple) - sizeof tuple->hash - sizeof tuple->index +
+                 tuple->hash.memory_bytes() + tuple->index.memory_bytes();
     if (parts.probes != nullptr)
         bytes += sizeof *parts.probes;
     for (const auto& filter : {filter_, next_filter_})

@@ -8,6 +8,7 @@
 #include "base/lanes.hh"
 #include "base/reclaim.hh"
 #include "classifier/arena.hh"
+#include "classifier/direct_index.hh"
 #include "classifier/entry.hh"
 #include "classifier/forms.hh"
 #include "classifier/linear.hh"
@@ -30,6 +31,7 @@ namespace weft {
 struct Tuple {
     Mask mask;
     TupleHash hash;
+    DirectIndex index{mask, hash}; // in front of it
     /// No entry in here ranks higher, or lower. Widen at once, narrow only when an empty tuple
     /// leaves.
     Rank best_rank = 0, worst_rank = ~Rank{0};
@@ -42,6 +44,22 @@ struct Tuple {
     std::uint8_t next_number = TupleFilter::none; // in the one that is being filled
 
     Tuple(const Mask& of, std::uint64_t hash_key) : mask{of}, hash{mask, hash_key} {}
+    void insert(const Entry& entry, Reclaimer& reclaimer) {
+        hash.insert(entry, reclaimer);
+        index.insert(entry, reclaimer);
+    }
+    /// False where the entry is not in here.
+    bool remove(const Entry& entry, Reclaimer& reclaimer) {
+        if (!hash.remove(entry, reclaimer))
+            return false;
+        index.remove(entry, reclaimer);
+        return true;
+    }
+    void set_exact(bool exact, Reclaimer& reclaimer) {
+        is_exact = exact;
+        hash.set_exact(exact);
+        index.set_exact(exact, reclaimer);
+    }
     void forget_ranks() noexcept {
         best_rank = 0;
         worst_rank = ~Rank{0};
@@ -138,6 +156,8 @@ public:
     /// Its rules ask for exact values of few combinations of fields, each for what the ones before
     /// leave: no more than one of them is compared for a key and each combination.
     bool is_chain() const noexcept { return parts_.load(std::memory_order_relaxed)->is_chain; }
+    /// A chain whose rules are found by their values in arrays, but for one that matches all.
+    bool is_direct() const noexcept;
     /// What one lookup can come to at most, from the rules alone.
     struct Bound {
         std::uint64_t probes = 0;  // hashes

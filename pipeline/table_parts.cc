@@ -417,6 +417,7 @@ TableReport TableParts::report_of(const TupleSpace::Bound& bound) const {
     TableReport report{
         .engine = tuples_.entries() == 0 && (parts_ != 0 || has_names) ? ""
                   : tuples_.is_linear()                                ? "linear"
+                  : tuples_.is_direct()                                ? "direct index"
                   : tuples_.is_chain()                                 ? "exact match"
                                                                        : "tuple space",
         .rules = tuples_.entries() + routes(false) + routes(true),

@@ -24,8 +24,8 @@ constexpr std::uint64_t hash_key(std::size_t table) {
     return (table + 1) * 0x9e37'79b9'7f4a'7c15u;
 }
 
-/// In steps of 2^k, as those that a vendor or a script gives out are (of a MAC in the upper bits of
-/// a word by 2^16), or drawn.
+/// Greater than what a direct index takes, in steps of 2^k, as those that a vendor or a script
+/// gives out are (of a MAC in the upper bits of a word by 2^16), or drawn.
 struct Addresses {
     static constexpr unsigned drawn = 64;
     unsigned step_bits;
@@ -33,7 +33,7 @@ struct Addresses {
     std::mt19937_64 random{1};
 
     std::uint64_t next(std::uint64_t number) {
-        return step_bits == drawn ? random() >> 16 : (number << step_bits) + 1;
+        return step_bits == drawn ? random() >> 16 : (number << step_bits) + 0x1'0001;
     }
     Pattern pattern(std::uint64_t address) const {
         Pattern made;

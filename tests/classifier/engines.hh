@@ -215,6 +215,43 @@ public:
     }
 };
 
+/// Exact matches on one word with small values, in versions and of several priorities, now and then
+/// one too large: direct index.
+class DirectEngine : public ExactEngine {
+public:
+    using ExactEngine::ExactEngine;
+    static constexpr std::uint64_t bits = 0xffff'0000;
+
+    static EngineRule of_value(std::uint64_t value, std::uint32_t priority) {
+        Pattern pattern;
+        pattern.add(1, bits, value << 16);
+        return ranked(pattern, priority);
+    }
+    static std::vector<EngineRule> first_rules() {
+        std::vector<EngineRule> rules;
+        for (std::uint64_t i = 0; i <= TupleSpace::linear_max; ++i)
+            rules.push_back(of_value(i, 1));
+        return rules;
+    }
+    static EngineRule rule(Random& random) {
+        static constexpr std::array<std::uint64_t, 4> below{30, 60, 130, 200};
+        return of_value(
+            random.below(random.one_of(below)), static_cast<std::uint32_t>(random.below(2))
+        );
+    }
+    /// The last one that has a slot and the first one that has not.
+    static std::vector<EngineRule> corners() {
+        std::vector<EngineRule> rules;
+        for (const std::uint64_t value : {0ul, 63ul, 64ul, 4095ul, 4096ul, 0xfffful})
+            for (const std::uint32_t priority : {0u, 0xffff'ffffu})
+                rules.push_back(of_value(value, priority));
+        return rules;
+    }
+    static EngineRule rule_of(const bench::Filter& filter, std::uint32_t priority, Random&) {
+        return of_value(filter.dst_port[0] % 300, priority);
+    }
+};
+
 /// Exact matches, each for what the one before leaves, and a default: in versions and of several
 /// priorities, now and then of one that wins over what should come first.
 class ChainEngine : public ExactEngine {
@@ -363,6 +400,7 @@ private:
 using EngineTypes = testing::Types<
     LinearEngine,
     ExactEngine,
+    DirectEngine,
     ChainEngine,
     GeneralEngine,
     PrefixEngine<false, 0>,
@@ -375,9 +413,10 @@ using EngineTypes = testing::Types<
 struct EngineNames {
     template <class Engine>
     static std::string GetName(int at) {
-        static constexpr std::array<const char*, 10> names{
+        static constexpr std::array<const char*, 11> names{
             "linear",
             "exact_match",
+            "direct_index",
             "chain",
             "tuple_space",
             "lpm4",

@@ -125,5 +125,76 @@ TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_wo
     EXPECT_GT(readers.rounds[0].load() + readers.rounds[1].load(), generations);
 }
 
+/// Values of rules that are found in an array: more and more, then few, then many at once, so that
+/// it grows, goes and comes back.
+constexpr std::uint64_t values_max = 512;
+bool has_value(std::uint64_t value, Generation g) {
+    const std::uint64_t end = g < 100 ? 32 + 5 * g : g < 120 ? 20 : values_max;
+    return value < end && is_there(value, g);
+}
+
+TEST(TupleSpaceThreads, readers_of_a_direct_index_see_exactly_their_generation) {
+    test::ManualReclaimer reclaimer;
+    TupleSpace space{reclaimer, 0x5eed, any_order};
+    Readers readers{Generation{1}};
+    std::vector<Entry*> dead;
+    std::array<Entry*, values_max> alive{};
+    std::size_t direct = 0, hashed = 0; // generations
+
+    const auto commit = [&](Generation g) {
+        for (std::uint64_t value = 0; value < values_max; ++value) {
+            Entry*& entry = alive[value];
+            const bool stays = has_value(value, g);
+            const bool is_replaced = (value + g) % 3 == 0; // by another version
+            if (entry != nullptr && (!stays || is_replaced)) {
+                space.expire(*entry, g);
+                dead.push_back(std::exchange(entry, nullptr));
+            }
+            if (stays && entry == nullptr) {
+                Pattern pattern;
+                pattern.add(1, 0xffff, value);
+                entry = space.insert(pattern, make_rank(1, 16), g, payload_of(value));
+            }
+        }
+        ++(space.is_direct() ? direct : hashed);
+        readers.published.store(g);
+    };
+    const auto read_all = [&](std::size_t number) {
+        for (std::uint64_t round = number; !readers.stop.load(); ++round) {
+            const Generation g = readers.published.load();
+            std::array<FlowKey, burst_max> keys{};
+            for (std::size_t lane = 0; lane < burst_max; ++lane)
+                keys[lane].word[1] = (round * burst_max + lane) % (2 * values_max);
+            std::array<Payload, burst_max> found{};
+            space.lookup_payloads(keys.data(), ~LaneMask{0}, g, found.data());
+            for (std::size_t lane = 0; lane < burst_max; ++lane) {
+                const std::uint64_t value = keys[lane].word[1];
+                const bool is_here = value < values_max && has_value(value, g);
+                readers.wrong += found[lane] != (is_here ? payload_of(value) : 0);
+            }
+            ++readers.rounds[number];
+        }
+    };
+    commit(1);
+    std::vector<std::thread> threads;
+    for (std::size_t reader = 0; reader < Readers::count; ++reader)
+        threads.emplace_back([&, reader] { read_all(reader); });
+    for (Generation g = 2; g <= generations; ++g) {
+        commit(g);
+        readers.wait_for_grace(); // nobody sees what died: out of the tables
+        for (Entry* entry : std::exchange(dead, {}))
+            space.remove(*entry);
+        readers.wait_for_grace(); // nobody stands on what was taken out
+        reclaimer.run();
+    }
+    readers.stop.store(true);
+    for (std::thread& thread : threads)
+        thread.join();
+    reclaimer.run_all();
+    EXPECT_EQ(readers.wrong.load(), 0u);
+    EXPECT_GT(direct, 100u);
+    EXPECT_GT(hashed, 10u);
+}
+
 } // namespace
 } // namespace weft

@@ -334,6 +334,17 @@ TEST(RouteParts, host_routes_of_one_length_stay_in_a_hash) {
     EXPECT_EQ(served.report().engine, "exact match");
 }
 
+TEST(RouteParts, small_values_of_one_word_are_a_direct_index) {
+    Served served;
+    for (std::uint32_t i = 0; i < 300; ++i)
+        served.route(100, "reg0 == " + std::to_string(i));
+    served.route(0, "1");
+    EXPECT_EQ(served.report().engine, "direct index");
+    EXPECT_EQ(served.report().cache_lines_max, 2u + 2u) << "the default is asked like any rule";
+    served.route(100, "reg0 == 4096");
+    EXPECT_EQ(served.report().engine, "exact match");
+}
+
 TEST(RouteParts, filters_whose_priorities_do_not_follow_the_prefix_get_no_part) {
     Served served;
     Random random{3};
