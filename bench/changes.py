@@ -11,7 +11,7 @@ import every_kind
 import feed
 import forwarding
 import policies
-from figures import median_ratio, spread
+from figures import LATENCIES, median_ratio, spread
 from packets import FIRST_MAC, ip4, mac
 from places import BUILD
 from systems import Weft
@@ -73,23 +73,22 @@ def cpu_seconds(pid):
 # ---- latency --------------------------------------------------------------------------------------------------------------
 
 def latency(report, folder, options):
-    """One delta, from the socket until every worker runs it, with 1,000 to 1,000,000 others installed; and the exchange alone"""
+    """One delta, from the socket until every worker runs it and until the client is told, with 1,000 to 1,000,000 others installed; and an exchange alone"""
     policy = policies.l2(1_000, 100_000)
     devices = forwarding.sources(folder, "latency", policy)
     medians = {}
     for rows in (1_000, 10_000, 100_000, 1_000_000):
-        took, echo = latency_once(folder, policy, devices, rows)
-        for system, found in (("weft", took), ("only answers", echo)):
+        for system, found in zip(LATENCIES, latency_once(folder, policy, devices, rows)):
             found.sort()
             p99 = found[len(found) * 99 // 100]
             report.figure("latency", system, "%s rows" % format(rows, ","), "us", found, True, rows=rows, p99_us=float("%.4g" % p99))
-            report.ratio("latency", "p99 in us with %s rows%s" % (format(rows, ","), "" if system == "weft" else ", the exchange alone"), p99)
-        medians[rows] = statistics.median(took)
-    report.ratio("latency", "median, 1,000,000 rows over 1,000 (at most 2)", medians[1_000_000] / medians[1_000])
+            report.ratio("latency", "p99 in us with %s rows%s" % (format(rows, ","), LATENCIES[system]), p99)
+            medians[system, rows] = statistics.median(found)
+    report.ratio("latency", "median, 1,000,000 rows over 1,000 (at most 2)", medians["weft", 1_000_000] / medians["weft", 1_000])
 
 
 def latency_once(folder, policy, devices, rows, deltas=10_000):
-    """Microseconds of each exchange with weft, and with the process that only answers."""
+    """Microseconds of each exchange with weft until workers have it and until it is answered, and with the process that only answers."""
     weft = forwarding.start_weft(folder, policy, devices)
     try:
         link = feed.Feed(weft.socket)

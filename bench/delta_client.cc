@@ -6,7 +6,8 @@
 // Adds a flow, then removes it, and so on, each in a transaction of its own with a barrier behind
 // it. Between blocks of them it has the same exchange with a process that only answers, on the core
 // of the switch's control thread: what the machine takes for it. Prints the microseconds from the
-// first byte sent to the barrier's answer, of the switch and of the other, one pair a line.
+// first byte sent until the switch has seen that all workers run it, until the barrier's answer is
+// here, and until that of the other process is, one delta a line.
 #include "base/check.hh"
 #include "control/codec_binary.hh"
 #include "control/framing.hh"
@@ -147,16 +148,24 @@ std::string delta(std::uint64_t number) {
     return encode_binary(request);
 }
 
-double exchange_us(Connection& with, const std::string& bytes) {
-    const auto began = Clock::now();
+struct Took {
+    double visible_us; // 0: nothing is known of workers
+    double answered_us;
+};
+
+Took exchange(Connection& with, const std::string& bytes) {
+    using Micro = std::chrono::duration<double, std::micro>;
+    const auto began = Clock::now(); // CLOCK_MONOTONIC
     with.send(bytes);
     const control::Reply ack = with.reply();
     const control::Reply passed = with.reply();
-    const auto took = Clock::now() - began;
+    const Micro answered = Clock::now() - began;
     check(ack.has_ack() && ack.ack().added() + ack.ack().removed() == 1);
     check(passed.has_barrier() && !passed.barrier().timeout());
     check(passed.barrier().generation() >= ack.ack().generation());
-    return std::chrono::duration<double, std::micro>(took).count();
+    const std::uint64_t passed_ns = passed.barrier().passed_ns();
+    const Micro visible = std::chrono::nanoseconds{passed_ns} - began.time_since_epoch();
+    return {.visible_us = passed_ns == 0 ? 0 : visible.count(), .answered_us = answered.count()};
 }
 
 void run(const std::string& path, std::uint64_t count) {
@@ -168,17 +177,22 @@ void run(const std::string& path, std::uint64_t count) {
         deltas.push_back(delta(i) + barrier);
     Connection echo{connected_to_echo(count)};
     Connection weft{connected_to(path)};
-    std::vector<double> of_weft;
-    std::vector<double> of_echo;
+    std::vector<Took> of_weft;
+    std::vector<Took> of_echo;
     for (std::uint64_t at = 0; at < count; at += block) {
         const std::uint64_t end = std::min(at + block, count);
         for (std::uint64_t i = at; i < end; ++i)
-            of_weft.push_back(exchange_us(weft, deltas[i]));
+            of_weft.push_back(exchange(weft, deltas[i]));
         for (std::uint64_t i = at; i < end; ++i)
-            of_echo.push_back(exchange_us(echo, deltas[i]));
+            of_echo.push_back(exchange(echo, deltas[i]));
     }
     for (std::uint64_t i = 0; i < count; ++i)
-        std::printf("%.1f %.1f\n", of_weft[i], of_echo[i]);
+        std::printf(
+            "%.1f %.1f %.1f\n",
+            of_weft[i].visible_us,
+            of_weft[i].answered_us,
+            of_echo[i].answered_us
+        );
 }
 
 } // namespace weft::bench

@@ -3,6 +3,9 @@ import json
 import math
 import statistics
 
+# What `latency` measures of one exchange, as systems, and what it is called behind the number of rows.
+LATENCIES = {"weft": "", "weft answers": ", until the client is told", "only answers": ", the exchange alone"}
+
 
 def spread(values):
     return [min(values), statistics.median(values), max(values)]

@@ -4,6 +4,7 @@ import json
 import os
 
 import plot
+from figures import LATENCIES
 from ovs import SETTLED_UPCALLS_PER_S
 from places import ROOT
 
@@ -124,7 +125,8 @@ def control(results):
     for (workload, system, setting, x), line in results.figures.items():
         unit = next((u for u in ("seconds", "ms", "us", "deltas/s", "bytes") if u in line), None)
         if unit:
-            rows.append([workload, setting + (", the exchange alone" if system == "only answers" else ""), " / ".join("%.4g" % v for v in line[unit]) + " " + unit, "".join("%.4g %s" % (line["p99_" + u], u) for u in ("us", "ms") if "p99_" + u in line)])
+            words = LATENCIES[system] if workload == "latency" else ""
+            rows.append([workload, setting + words, " / ".join("%.4g" % v for v in line[unit]) + " " + unit, "".join("%.4g %s" % (line["p99_" + u], u) for u in ("us", "ms") if "p99_" + u in line)])
     return _table(["what", "setting", "min / median / max", "p99"], rows)
 
 
@@ -154,10 +156,11 @@ def plots(results):
         if any(series.values()):
             plot.lines(os.path.join(PLOTS, workload + ".svg"), title, x_title, "cycles per packet", series)
             made.append((workload, title))
-    took, alone = ([line for (workload, whose, *_), line in results.figures.items() if (workload, whose) == ("latency", system)] for system in ("weft", "only answers"))
+    took, told, alone = ([line for (workload, whose, *_), line in results.figures.items() if (workload, whose) == ("latency", system)] for system in LATENCIES)
     if took:
         plot.lines(os.path.join(PLOTS, "latency.svg"), "One change until every worker runs it, over table size", "rows in the table", "microseconds",
                    {"median, min to max": [(line["rows"], line["us"][1]) for line in took], "p99": [(line["rows"], line["p99_us"]) for line in took],
+                    "p99 until the client is told": [(line["rows"], line["p99_us"]) for line in told],
                     "p99 of the exchange alone": [(line["rows"], line["p99_us"]) for line in alone]})
         made.append(("latency", "Update latency over table size"))
     added = [line for (workload, *_), line in results.figures.items() if workload == "add-port"]

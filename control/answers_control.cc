@@ -43,12 +43,8 @@ void Switch::answer(const To& to, const control::Barrier& request) {
                     std::to_string(tables_.generation()),
             }
         );
-    if (backend_.passed(generation, nullptr)) {
-        control::Reply out;
-        out.mutable_barrier()->set_id(request.id());
-        out.mutable_barrier()->set_generation(generation);
-        return reply(to, out);
-    }
+    if (backend_.passed(generation, nullptr))
+        return reply(to, passed_barrier(request.id(), generation));
     if (barriers_.size() >= barriers_max)
         return refuse(
             to, request.id(), Error{"busy", std::to_string(barriers_max) + " barriers wait already"}

@@ -147,6 +147,7 @@ private:
     void end_lives();
     void reap(const std::string& owner);
     void learn();
+    static control::Reply passed_barrier(const std::string& id, Generation generation);
     void answer_barriers();
     void tell_full(const Fault& fault);
     void tell_limit(std::string limit, std::uint64_t value, std::string message);

@@ -3,6 +3,7 @@
 #include "control/field_text.hh"
 
 #include <algorithm>
+#include <chrono>
 
 namespace weft {
 
@@ -156,6 +157,17 @@ void Switch::learn() {
     }
 }
 
+/// All workers are there, as of now.
+control::Reply Switch::passed_barrier(const std::string& id, Generation generation) {
+    control::Reply out;
+    control::BarrierDone& done = *out.mutable_barrier();
+    done.set_id(id);
+    done.set_generation(generation);
+    const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
+    done.set_passed_ns(static_cast<std::uint64_t>(now.count()));
+    return out;
+}
+
 void Switch::answer_barriers() {
     const std::uint64_t now_ms = backend_.now_ms();
     for (auto at = barriers_.begin(); at != barriers_.end();) {
@@ -165,14 +177,14 @@ void Switch::answer_barriers() {
             ++at;
             continue;
         }
-        control::Reply out;
+        control::Reply out = passed_barrier(at->id, at->generation);
         control::BarrierDone& done = *out.mutable_barrier();
-        done.set_id(at->id);
-        done.set_generation(at->generation);
-        done.set_timeout(!passed);
-        if (!passed)
+        if (!passed) {
+            done.set_timeout(true);
+            done.clear_passed_ns();
             for (const WorkerId worker : laggards)
                 done.add_workers(static_cast<std::uint32_t>(worker));
+        }
         const Barrier barrier = *at;
         at = barriers_.erase(at);
         if (Client* waits = client(barrier.session))

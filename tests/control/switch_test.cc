@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 namespace weft::test {
 namespace {
 
@@ -452,10 +454,20 @@ TEST_F(Switch_, a_barrier_waits_for_workers_and_names_those_that_do_not_pass) {
     const auto late = client_.take();
     ASSERT_EQ(late.size(), 1u);
     EXPECT_TRUE(late[0].barrier().timeout());
+    EXPECT_EQ(late[0].barrier().passed_ns(), 0u);
     EXPECT_EQ(late[0].barrier().workers(0), 1u);
     client_.send(R"({"barrier": {"id": "b2", "timeout_ms": 500}})");
     engine_.backend->hold_workers = false;
-    EXPECT_EQ(in_short(client_.take().at(0)), "barrier");
+    const auto now_ns = [] {
+        const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
+        return static_cast<std::uint64_t>(now.count());
+    };
+    const std::uint64_t before = now_ns();
+    const auto passed = client_.take();
+    ASSERT_EQ(passed.size(), 1u);
+    EXPECT_EQ(in_short(passed[0]), "barrier");
+    EXPECT_GE(passed[0].barrier().passed_ns(), before);
+    EXPECT_LE(passed[0].barrier().passed_ns(), now_ns());
 }
 
 TEST_F(Switch_, a_packet_out_is_done_once_for_an_id) {

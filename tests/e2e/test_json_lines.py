@@ -55,7 +55,7 @@ def lines(switches):
 PAGE = os.path.join(ROOT, "docs", "control-protocol.md")
 # What belongs to a run: compared by its type alone.
 EXAMPLES = {"node", "version", "epoch", "seq", "features", "limits", "ports", "digests", "digest", "time_ms", "stats", "tables",
-            "depth", "used_ms"}
+            "depth", "used_ms", "passed_ns"}
 
 
 def exchanges():
