@@ -153,7 +153,7 @@ struct Took {
     double answered_us;
 };
 
-Took exchange(Connection& with, const std::string& bytes) {
+Took timed(Connection& with, const std::string& bytes) {
     using Micro = std::chrono::duration<double, std::micro>;
     const auto began = Clock::now(); // CLOCK_MONOTONIC
     with.send(bytes);
@@ -182,9 +182,9 @@ void run(const std::string& path, std::uint64_t count) {
     for (std::uint64_t at = 0; at < count; at += block) {
         const std::uint64_t end = std::min(at + block, count);
         for (std::uint64_t i = at; i < end; ++i)
-            of_weft.push_back(exchange(weft, deltas[i]));
+            of_weft.push_back(timed(weft, deltas[i]));
         for (std::uint64_t i = at; i < end; ++i)
-            of_echo.push_back(exchange(echo, deltas[i]));
+            of_echo.push_back(timed(echo, deltas[i]));
     }
     for (std::uint64_t i = 0; i < count; ++i)
         std::printf(
