@@ -1,17 +1,17 @@
-"""What a change costs does not depend on what else stands (G-12, DDL-9, DDL-10): rows change there and back among few others and among many.
-`./run bench latency relations add-port` has the figures."""
+"""What a change costs does not depend on what else stands (G-12, DDL-9, DDL-10): rows change there and back among few others and among many, and do
+what they say. How long that takes is told, and at full size judged: `./run bench latency relations add-port` has the figures."""
 import statistics
 import time
 
 import pytest
 
 from frames import mac, numbered, numbers
-from rig import flow, group, meter, op, pb, sized, table
+from rig import FULL_SIZE, flow, group, meter, op, pb, sized, table
 from vm_oracle import AFTER, BEFORE, delta, rows
 
 SIZES = sized([1000, 100_000], [1000, 10_000, 100_000, 1_000_000])
 MOVES = sized(200, 400)
-ATTEMPTS = 4  # others use this machine too: what is asked for has to be seen once
+ATTEMPTS = sized(1, 4)  # others use this machine too: what is asked for has to be seen once
 
 
 def fill(control, row, count, portion=10_000):
@@ -70,7 +70,8 @@ def test_g12_a_move_takes_as_long_among_many_rows_as_among_a_thousand(switches):
             print("%9s rows: median %4.0f us, p99 %4.0f us" % (format(size, ","), 1e6 * statistics.median(took[size]), 1e6 * p99(took[size])))
         growths = [growth(took[SIZES[0]], took[size]) for size in SIZES[1:]]
         seen.append((max(middle for middle, _ in growths), max(tail for _, tail in growths)))
-    assert any(tail < 2 and middle < 2 for middle, tail in seen), seen
+    if FULL_SIZE:
+        assert any(tail < 2 and middle < 2 for middle, tail in seen), seen
     for switch in them:
         outs = switch.stop()
         assert numbers(outs["p1"]) == list(range(0, moves, 2)), "while VM2 was away"
@@ -113,7 +114,8 @@ def test_ddl9_a_change_of_any_relation_takes_as_long_among_many_as_among_few(swi
                 took[place].append(seconds_until_it_runs(switch.control, [op("upsert", row(count // 2, version))]))
         seen.append(growth(*took)[0])
         print("%s: %.0f us among %d, %.0f us among %d" % (kind, 1e6 * statistics.median(took[0]), FEW, 1e6 * statistics.median(took[1]), MANY))
-    assert any(ratio < 2 for ratio in seen), seen
+    if FULL_SIZE:
+        assert any(ratio < 2 for ratio in seen), seen
 
 
 # ---- DDL-10: the time to add a logical port, a port being the rows that name it
@@ -138,4 +140,6 @@ def test_ddl10_the_last_port_takes_as_long_to_add_as_the_first(switches):
         tenths = [1e6 * statistics.median(took[at:at + count // 10]) for at in range(0, count, count // 10)]
         print("us a port, by tenths of %d: %s" % (count, " ".join("%.0f" % each for each in tenths)))
         seen.append(max(tenths[5:]) / max(tenths[0], tenths[1]))
-    assert any(ratio < 1.5 for ratio in seen), seen
+        assert [rows for rows, _ in control.digest(relation="flow").values()] == [4 * count]
+    if FULL_SIZE:
+        assert any(ratio < 1.5 for ratio in seen), seen
