@@ -120,6 +120,22 @@ TEST(DirectIndex, versions_and_priorities_of_one_value_are_the_hashs) {
     EXPECT_EQ(table.find(7, 2), next);
 }
 
+TEST(DirectIndex, more_rules_of_one_value_than_a_slot_counts_are_the_hashs) {
+    Values table;
+    table.insert_range(0, 40);
+    for (std::uint32_t priority = 2; priority <= 0xffff; ++priority)
+        table.insert(7, priority);
+    ASSERT_TRUE(table.space.is_direct());
+    EXPECT_EQ(table.find(7), table.entries.back());
+    Entry* const beyond = table.insert(7, 0x1'0000);
+    EXPECT_FALSE(table.space.is_direct());
+    EXPECT_EQ(table.find(7), beyond);
+    EXPECT_EQ(table.find(8), table.entries[8]);
+    table.remove(beyond);
+    EXPECT_FALSE(table.space.is_direct());
+    EXPECT_EQ(table.find(7)->rank, make_rank(0xffff, 32));
+}
+
 TEST(DirectIndex, rules_of_another_mask_in_its_table_leave_it_or_turn_it_off) {
     Values table;
     table.insert_range(0, 40);
