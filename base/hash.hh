@@ -33,6 +33,13 @@ private:
     std::uint64_t state_;
 };
 
+/// Of one word. Of key and word it sees the difference, so both should not be small numbers.
+constexpr std::uint64_t word_hash(std::uint64_t key, std::uint64_t word) noexcept {
+    WordHash hash{key};
+    hash.add(word);
+    return hash.value();
+}
+
 /// The same for words that are known together: one folded multiplication for each two. Both secrets
 /// come from the key, so that who does not know it cannot choose words that make a factor zero.
 class KeyedHash {

@@ -39,12 +39,6 @@ std::size_t slot_of(std::uint64_t hash, std::size_t slots) noexcept {
     return hash >> (64 - 13) & (slots - 1);
 }
 
-std::uint64_t hash_of(std::uint64_t identity, std::uint64_t number) noexcept {
-    WordHash hash{identity};
-    hash.add(number);
-    return hash.value();
-}
-
 } // namespace
 
 std::uint64_t symmetric_hash(const FlowKey& key) noexcept {
@@ -85,7 +79,7 @@ select_bucket(const Group& group, const FlowKey& key, const World& now) noexcept
     for (std::size_t tries = 0; tries < other_slots_max; ++tries) {
         if (is_live(group.buckets[bucket], now)) [[likely]]
             return bucket;
-        hash = hash_of(hash, tries);
+        hash = word_hash(hash, tries);
         bucket = slots[slot_of(hash, slots.size())];
     }
     for (std::size_t i = 0; i < group.buckets.size(); ++i) {

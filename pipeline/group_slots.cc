@@ -95,13 +95,6 @@ private:
     std::uint16_t first_add_, first_factor_, second_add_, second_factor_;
 };
 
-/// Of their difference, so both should not be small numbers.
-std::uint64_t hash_of(std::uint64_t key, std::uint64_t word) {
-    WordHash hash{key};
-    hash.add(word);
-    return hash.value();
-}
-
 /// A bucket that has a weight.
 struct Thrower {
     std::uint64_t identity = 0; // no two have the same
@@ -127,7 +120,7 @@ std::vector<Thrower> throwers_of(const std::vector<BucketSettings>& buckets) {
     for (std::size_t i = 0; i < throwers.size(); ++i) {
         const std::uint64_t given = buckets[throwers[i].bucket].identity;
         alike = i > 0 && buckets[throwers[i - 1].bucket].identity == given ? alike + 1 : 0;
-        throwers[i].identity = hash_of(hash_of(0, given), alike);
+        throwers[i].identity = word_hash(word_hash(0, given), alike);
     }
     std::sort(throwers.begin(), throwers.end(), by_identity);
     return throwers;
