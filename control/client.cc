@@ -2,6 +2,7 @@
 
 #include "base/check.hh"
 #include "control/codec_binary.hh"
+#include "control/system_says.hh"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -20,10 +21,6 @@ constexpr std::size_t reply_bytes_max = std::size_t{256} << 20;
 
 tl::unexpected<Error> gone(std::string_view what) {
     return fail("no_connection", "connection to weftd lost: " + std::string{what});
-}
-
-std::string system_says() {
-    return std::generic_category().message(errno);
 }
 
 void set_id(control::Request& request, const std::string& id) {

@@ -23,7 +23,7 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-constexpr std::size_t file_bytes_max = std::size_t{64} << 20;
+constexpr std::size_t config_bytes_max = std::size_t{64} << 20;
 
 /// Reads one file; every failure says where.
 class Reader {
@@ -356,7 +356,7 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
 }
 
 Result<Config> read_config(const std::string& path) {
-    const auto text = read_file("configuration", path, file_bytes_max);
+    const auto text = read_file("configuration", path, config_bytes_max);
     if (!text)
         return tl::unexpected{text.error()};
     return parse_config(*text, path);

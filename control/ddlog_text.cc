@@ -184,7 +184,7 @@ std::optional<control::Op> Parser::next() {
     if (!field || !field->message) {
         at_ = start;
         wrong(
-            "relation " + quoted(relation) + " does not exist: there are " +
+            "relation " + weft::quoted(relation) + " does not exist: there are " +
             op_schema().names("row")
         );
         error->code = "unknown_relation";
@@ -242,7 +242,7 @@ bool Parser::record_field(
         return wrong("the record has only " + std::to_string(schema.fields().size()) + " fields");
     }
     if (seen & field->bit)
-        return wrong("field " + quoted(field->name) + " is there twice");
+        return wrong("field " + weft::quoted(field->name) + " is there twice");
     seen |= field->bit;
     return value(*field, message, depth);
 }
@@ -318,7 +318,7 @@ bool Parser::single(const FieldSchema& field, Message& message, int depth) {
     case FieldDescriptor::CPPTYPE_BOOL: {
         const bool yes = starts("true");
         if (!yes && !starts("false"))
-            return wrong("field " + quoted(field.name) + " must be true or false");
+            return wrong("field " + weft::quoted(field.name) + " must be true or false");
         at_ += yes ? 4 : 5;
         if (add)
             all.AddBool(&message, field.field, yes);
@@ -363,7 +363,7 @@ bool Parser::number(const FieldSchema& field, Message& message) {
     if (problem == std::errc::result_out_of_range || (narrow && parsed > 0xffff'ffff)) {
         at_ = start;
         wrong(
-            "field " + quoted(field.name) + " must be at most " +
+            "field " + weft::quoted(field.name) + " must be at most " +
             (narrow ? "4294967295" : "18446744073709551615")
         );
         error->code = "out_of_range";
@@ -371,7 +371,7 @@ bool Parser::number(const FieldSchema& field, Message& message) {
     }
     if (problem != std::errc{}) {
         at_ = start;
-        return wrong("field " + quoted(field.name) + " must be a whole number, not negative");
+        return wrong("field " + weft::quoted(field.name) + " must be a whole number, not negative");
     }
     at_ = static_cast<std::size_t>(end - text_.data());
     const Reflection& all = *message.GetReflection();

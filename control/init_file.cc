@@ -8,7 +8,7 @@ namespace weft {
 
 namespace {
 
-constexpr std::size_t file_bytes_max = std::size_t{1} << 30;
+constexpr std::size_t init_bytes_max = std::size_t{1} << 30;
 
 } // namespace
 
@@ -28,7 +28,7 @@ std::vector<InitLine> init_lines(std::string_view text) {
 }
 
 Result<std::vector<InitLine>> read_init(const std::string& path) {
-    const auto text = read_file("--init", path, file_bytes_max);
+    const auto text = read_file("--init", path, init_bytes_max);
     if (!text)
         return tl::unexpected{text.error()};
     return init_lines(*text);

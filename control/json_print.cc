@@ -128,7 +128,7 @@ void put_value(
     case FieldDescriptor::CPPTYPE_ENUM:
         break;
     }
-    check(!"the schema has no such type");
+    check(false && "the schema has no such type");
 }
 
 /// Keys sorted, so that one message has one text.

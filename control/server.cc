@@ -2,6 +2,7 @@
 
 #include "control/codec_json.hh"
 #include "control/socket_session.hh"
+#include "control/system_says.hh"
 
 #include <array>
 #include <boost/asio/io_context.hpp>
@@ -57,10 +58,6 @@ public:
 private:
     int fd_;
 };
-
-std::string system_says() {
-    return std::generic_category().message(errno);
-}
 
 Result<sockaddr_un> address_of(const std::string& path) {
     sockaddr_un address{};

@@ -7,11 +7,13 @@ namespace weft {
 
 namespace {
 
-constexpr std::size_t lines = Hops::hops_max * sizeof(Hop) / cache_line;
+constexpr std::size_t memory_lines = Hops::hops_max * sizeof(Hop) / cache_line;
 
 } // namespace
 
-Hops::Hops() : memory_{take_lines(lines), {lines}}, first_{static_cast<Hop*>(memory_.get())} {}
+Hops::Hops()
+    : memory_{take_lines(memory_lines), {memory_lines}},
+      first_{static_cast<Hop*>(memory_.get())} {}
 
 std::size_t Hops::Hash::operator()(const Hop& hop) const noexcept {
     WordHash hash{index(hop.port) << 1 | hop.decrements_ttl};

@@ -12,7 +12,7 @@ namespace weft {
 
 namespace {
 
-bool any_order(const Entry&, const Entry&) {
+bool never_before(const Entry&, const Entry&) {
     return false;
 }
 
@@ -63,7 +63,7 @@ FlowKey key_with(std::uint64_t place) noexcept {
 NamePart::NamePart(Reclaimer& reclaimer, std::uint64_t hash_key, TupleSpace::Before before)
     : reclaimer_{reclaimer},
       hash_key_{hash_key},
-      index_{reclaimer, hash_key, any_order},
+      index_{reclaimer, hash_key, never_before},
       rules_{reclaimer, hash_key, before},
       wildcards_{reclaimer} {}
 

@@ -333,11 +333,11 @@ parse_ethernet(Packet& packet, PortNumber inport, bool unfinished, FlowKey& key)
 
 /// Where the bytes of two words of the key, in the order of memory, stand in a stretch of the
 /// packet.
-struct alignas(16) Order {
+struct alignas(16) ByteOrder {
     static constexpr std::int8_t none = -1; // a byte of zeros
     std::array<std::int8_t, 16> from;
 };
-inline void take_words(const std::byte* bytes, const Order& order, std::uint64_t* to) noexcept {
+inline void take_words(const std::byte* bytes, const ByteOrder& order, std::uint64_t* to) noexcept {
 #ifdef __SSSE3__
     const __m128i from = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
     const __m128i places = _mm_load_si128(reinterpret_cast<const __m128i*>(order.from.data()));
@@ -345,16 +345,16 @@ inline void take_words(const std::byte* bytes, const Order& order, std::uint64_t
 #else
     std::array<std::byte, 16> all{};
     for (std::size_t i = 0; i < all.size(); ++i)
-        if (order.from[i] != Order::none)
+        if (order.from[i] != ByteOrder::none)
             all[i] = bytes[static_cast<std::size_t>(order.from[i])];
     std::memcpy(to, all.data(), all.size());
 #endif
 }
-constexpr std::int8_t none = Order::none;
+constexpr std::int8_t none = ByteOrder::none;
 /// From the first byte: words 1 and 2.
-constexpr Order macs{{none, none, 5, 4, 3, 2, 1, 0, none, none, 11, 10, 9, 8, 7, 6}};
+constexpr ByteOrder macs{{none, none, 5, 4, 3, 2, 1, 0, none, none, 11, 10, 9, 8, 7, 6}};
 /// From the TTL of an untagged IPv4 header without options: words 3 and 4, but for the TOS.
-constexpr Order ip4_and_ports{{11, 10, 9, 8, 7, 6, 5, 4, 15, 14, 13, 12, none, none, 0, 1}};
+constexpr ByteOrder ip4_and_ports{{11, 10, 9, 8, 7, 6, 5, 4, 15, 14, 13, 12, none, none, 0, 1}};
 
 template <class Word>
 Word load(const std::byte* from) noexcept {

@@ -15,7 +15,7 @@ namespace weft {
 
 namespace {
 
-using Payload = std::span<const std::byte>;
+using Bytes = std::span<const std::byte>;
 
 std::uint8_t byte_at(const std::byte* at) noexcept {
     return std::to_integer<std::uint8_t>(*at);
@@ -31,7 +31,7 @@ constexpr char lower(char c) noexcept {
 /// Bytes from the front, one thing after the other.
 class Reader {
 public:
-    explicit Reader(Payload bytes) noexcept : left_{bytes} {}
+    explicit Reader(Bytes bytes) noexcept : left_{bytes} {}
 
     std::size_t left() const noexcept { return left_.size(); }
     bool skip(std::size_t bytes) noexcept {
@@ -52,7 +52,7 @@ public:
         value = u16_at(left_.data());
         return skip(2);
     }
-    bool take(std::size_t bytes, Payload& out) noexcept {
+    bool take(std::size_t bytes, Bytes& out) noexcept {
         if (bytes > left_.size())
             return false;
         out = left_.first(bytes);
@@ -64,7 +64,7 @@ public:
     }
 
 private:
-    Payload left_;
+    Bytes left_;
 };
 
 /// Puts a name that came as text into `name`, in canonical form; leaves it absent where it is none.
@@ -79,7 +79,7 @@ void take_text(FieldId field, std::string_view text, PayloadName& name) noexcept
     name.field = field;
 }
 
-std::string_view text_of(Payload bytes) noexcept {
+std::string_view text_of(Bytes bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
@@ -95,7 +95,7 @@ void find_host_name(Reader in, PayloadName& name) noexcept {
         return;
     Reader list = in.within(list_bytes);
     std::uint32_t type = 0, bytes = 0;
-    Payload text;
+    Bytes text;
     while (list.u8(type) && list.u16(bytes) && list.take(bytes, text))
         if (type == host_name)
             return take_text(FieldId::tls_sni, text_of(text), name);
@@ -103,7 +103,7 @@ void find_host_name(Reader in, PayloadName& name) noexcept {
 
 /// The record's and the message's lengths only bound what is read: a ClientHello may be longer than
 /// the packet, and its server name lie in it all the same.
-void find_sni(Payload payload, PayloadName& name) noexcept {
+void find_sni(Bytes payload, PayloadName& name) noexcept {
     Reader in{payload};
     std::uint32_t type = 0, version = 0, record_bytes = 0;
     if (!in.u8(type) || type != handshake_record || !in.u16(version) || version >> 8 != 3 ||
@@ -124,7 +124,7 @@ void find_sni(Payload payload, PayloadName& name) noexcept {
     Reader extensions = hello.within(count);
     std::uint32_t extension = 0, bytes = 0;
     while (extensions.u16(extension) && extensions.u16(bytes)) {
-        Payload content;
+        Bytes content;
         if (!extensions.take(bytes, content))
             return;
         if (extension == server_name_extension)
@@ -180,7 +180,7 @@ std::string_view trimmed(std::string_view text) noexcept {
     return text;
 }
 
-void find_host(Payload payload, PayloadName& name) noexcept {
+void find_host(Bytes payload, PayloadName& name) noexcept {
     std::string_view text = text_of(payload), line;
     if (text.empty() || text.front() < 'A' || text.front() > 'Z' || !next_line(text, line) ||
         !is_request_line(line))
@@ -202,7 +202,7 @@ void find_host(Payload payload, PayloadName& name) noexcept {
 constexpr std::uint32_t dns_port = 53;
 
 /// RFC 1035 4.1: a header of 12 bytes, then the question's labels, type and class.
-void find_qname(Payload payload, PayloadName& name) noexcept {
+void find_qname(Bytes payload, PayloadName& name) noexcept {
     constexpr std::uint32_t response_or_opcode = 0xf800;
     constexpr std::size_t counts_bytes = 6, type_class_bytes = 4;
     Reader in{payload};
@@ -212,7 +212,7 @@ void find_qname(Payload payload, PayloadName& name) noexcept {
         return;
     std::size_t used = 0;
     for (std::uint32_t bytes = 0; in.u8(bytes);) {
-        Payload label;
+        Bytes label;
         if (bytes == 0) {
             if (used == 0 || !in.skip(type_class_bytes))
                 return;
@@ -255,7 +255,7 @@ void find_payload_name(const Packet& packet, std::uint16_t shape, PayloadName& n
     const std::size_t begin = packet.l4_offset + header_bytes, end = l3_end(packet, shape);
     if (begin >= end)
         return;
-    const Payload payload{packet.data + begin, std::min(end - begin, name_payload_bytes_max)};
+    const Bytes payload{packet.data + begin, std::min(end - begin, name_payload_bytes_max)};
     if (!is_tcp) {
         if (u16_at(l4 + 2) == dns_port)
             find_qname(payload, name);

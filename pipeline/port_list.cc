@@ -6,7 +6,9 @@ namespace weft {
 
 namespace {
 
-constexpr auto before = [](const auto& item, PortNumber number) { return item.number < number; };
+constexpr auto comes_before = [](const auto& item, PortNumber number) {
+    return item.number < number;
+};
 
 } // namespace
 
@@ -28,7 +30,7 @@ void PortList::set(PortNumber number, PortId port) {
         heads_.push_back({number, std::make_shared<const Piece>()});
     const std::size_t at = piece_of(number);
     Piece piece = *heads_[at].piece;
-    Item* const place = std::lower_bound(piece.begin(), piece.end(), number, before);
+    Item* const place = std::lower_bound(piece.begin(), piece.end(), number, comes_before);
     if (place != piece.end() && place->number == number) {
         place->port = port;
         return replace(at, piece);
@@ -54,7 +56,7 @@ void PortList::erase(PortNumber number) {
         return;
     const std::size_t at = piece_of(number);
     Piece piece = *heads_[at].piece;
-    Item* const place = std::lower_bound(piece.begin(), piece.end(), number, before);
+    Item* const place = std::lower_bound(piece.begin(), piece.end(), number, comes_before);
     std::move(place + 1, piece.end(), place);
     --piece.count;
     if (piece.count == 0)
@@ -67,7 +69,7 @@ PortId PortList::find(PortNumber number) const noexcept {
     if (heads_.empty())
         return PortId::none;
     const Piece& piece = *heads_[piece_of(number)].piece;
-    const Item* const at = std::lower_bound(piece.begin(), piece.end(), number, before);
+    const Item* const at = std::lower_bound(piece.begin(), piece.end(), number, comes_before);
     return at != piece.end() && at->number == number ? at->port : PortId::none;
 }
 

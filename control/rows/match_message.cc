@@ -12,7 +12,7 @@ namespace weft {
 
 namespace {
 
-Error bad_value(std::string what) {
+Error bad_term(std::string what) {
     return {"bad_value", std::move(what)};
 }
 
@@ -35,7 +35,7 @@ std::optional<Error> range_of(const control::Range& range, const FieldInfo& fiel
         if (auto error = language::fit_error(end, whole(field)))
             return error;
     if (low > high)
-        return bad_value(std::string{field.name} + ": the range ends before it begins");
+        return bad_term(std::string{field.name} + ": the range ends before it begins");
     if (!language::cover(low, high, low_bits(field.bits), out.values))
         return too_many_terms();
     return std::nullopt;
@@ -43,7 +43,7 @@ std::optional<Error> range_of(const control::Range& range, const FieldInfo& fiel
 
 std::optional<Error> wanted_of(const control::FieldMatch& message, Wanted& out) {
     if (!message.has_field())
-        return bad_value("a field's number is missing");
+        return bad_term("a field's number is missing");
     if (message.field() >= field_count)
         return Error{
             "unknown_field", "there is no field number " + std::to_string(message.field())};
@@ -55,11 +55,11 @@ std::optional<Error> wanted_of(const control::FieldMatch& message, Wanted& out) 
     const int others =
         (has_value ? 1 : 0) + (message.port().empty() ? 0 : 1) + (message.has_range() ? 1 : 0);
     if (others > 1)
-        return bad_value(
+        return bad_term(
             std::string{field.name} + " has more than one of a value, a port and a range"
         );
     if (is_name(field.id) != !message.name().empty() || (is_name(field.id) && others != 0))
-        return bad_value(
+        return bad_term(
             is_name(field.id) ? std::string{field.name} + " takes a name and nothing else"
                               : std::string{field.name} + " has no name in payloads as its value"
         );
@@ -81,7 +81,7 @@ std::optional<Error> wanted_of(const control::FieldMatch& message, Wanted& out) 
         if (auto error = language::fit_error(bits, whole(field)))
             return error;
     if (value & ~mask)
-        return bad_value(std::string{field.name} + ": the value has bits outside its mask");
+        return bad_term(std::string{field.name} + ": the value has bits outside its mask");
     out.values.push_back({value, mask});
     return std::nullopt;
 }
@@ -98,7 +98,7 @@ std::optional<Error> combine(const Wanted& wanted, std::vector<Term>& terms) {
                     ? add(more, *wanted.field, wanted.values[i].value, wanted.values[i].mask)
                     : add_port(more, *wanted.field, wanted.name);
             if (added == Added::mixed || added == Added::two_names)
-                return bad_value(std::string{language::why_not(added)});
+                return bad_term(std::string{language::why_not(added)});
             if (added == Added::impossible)
                 continue;
             if (made.size() >= match_terms_max)

@@ -50,7 +50,7 @@ std::uint64_t thrower_of(const GroupSettings& group, std::size_t bucket) {
     return hash2(hash2(0, group.buckets[bucket].identity), before);
 }
 
-std::uint64_t low(const FlowKey& key, FieldId field) {
+std::uint64_t low_word(const FlowKey& key, FieldId field) {
     return get(key, info(field)).low;
 }
 
@@ -62,22 +62,22 @@ std::uint64_t both(std::uint64_t a, std::uint64_t b) {
 std::uint64_t symmetric(const FlowKey& key) {
     WordHash hash{0};
     if (!key.is(Shape::ip)) {
-        hash.add(low(key, FieldId::eth_src) + low(key, FieldId::eth_dst));
-        hash.add(low(key, FieldId::eth_src) ^ low(key, FieldId::eth_dst));
+        hash.add(low_word(key, FieldId::eth_src) + low_word(key, FieldId::eth_dst));
+        hash.add(low_word(key, FieldId::eth_src) ^ low_word(key, FieldId::eth_dst));
         return hash.value();
     }
     std::uint64_t ports = 0;
-    if (low(key, FieldId::ip_frag) == 0) {
+    if (low_word(key, FieldId::ip_frag) == 0) {
         if (key.is(Shape::tcp))
-            ports = both(low(key, FieldId::tcp_src), low(key, FieldId::tcp_dst));
+            ports = both(low_word(key, FieldId::tcp_src), low_word(key, FieldId::tcp_dst));
         if (key.is(Shape::udp))
-            ports = both(low(key, FieldId::udp_src), low(key, FieldId::udp_dst));
+            ports = both(low_word(key, FieldId::udp_src), low_word(key, FieldId::udp_dst));
         if (key.is(Shape::sctp))
-            ports = both(low(key, FieldId::sctp_src), low(key, FieldId::sctp_dst));
+            ports = both(low_word(key, FieldId::sctp_src), low_word(key, FieldId::sctp_dst));
     }
-    hash.add(low(key, FieldId::ip_proto) | ports << 8);
+    hash.add(low_word(key, FieldId::ip_proto) | ports << 8);
     if (key.is(Shape::ip4)) {
-        hash.add(both(low(key, FieldId::ip4_src), low(key, FieldId::ip4_dst)));
+        hash.add(both(low_word(key, FieldId::ip4_src), low_word(key, FieldId::ip4_dst)));
         return hash.value();
     }
     const U128 from = get(key, info(FieldId::ip6_src)), to = get(key, info(FieldId::ip6_dst));

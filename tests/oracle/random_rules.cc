@@ -10,14 +10,14 @@ using F = FieldId;
 
 /// A field that random rules ask for, and the values and masks they use; a mask of 0 stands for all
 /// bits.
-struct Asked {
+struct AskedField {
     F field;
     std::vector<U128> values;
     std::vector<U128> masks;
 };
 
-const std::vector<Asked>& fields() {
-    static const std::vector<Asked> all = {
+const std::vector<AskedField>& fields() {
+    static const std::vector<AskedField> all = {
         {F::inport, {1, 2, 3, 0}, {0}},
         {F::metadata, {0, 1, 2, U128{1ull << 40}}, {0, 3, U128{0xff'0000'0003}}},
         {F::reg0, {0, 1, 2, 5}, {0, 1, 7, 0xffff}},
@@ -78,7 +78,7 @@ Term random_term(Random& random, std::size_t fields_max) {
     Term term;
     const std::size_t count = below(random, fields_max + 1);
     for (std::size_t i = 0; i < count; ++i) {
-        const Asked& asked = pick(random, fields());
+        const AskedField& asked = pick(random, fields());
         const U128 all = low_bits(info(asked.field).bits);
         const U128 mask = pick(random, asked.masks);
         const U128 used = mask ? mask & all : all;
@@ -297,7 +297,7 @@ Actions random_clauses(Random& random, const Names& names) {
 const Values& random_values() {
     static const Values values = [] {
         Values all;
-        for (const Asked& asked : fields())
+        for (const AskedField& asked : fields())
             for (const U128 value : asked.values)
                 if (!info(asked.field).is_view())
                     all.add(asked.field, value);

@@ -14,9 +14,9 @@ namespace {
 constexpr std::uint32_t magic_us = 0xa1b2'c3d4, magic_ns = 0xa1b2'3c4d;
 constexpr std::size_t file_header_bytes = 24, record_header_bytes = 16;
 
-class Reader {
+class FileReader {
 public:
-    Reader(const std::vector<char>& bytes, bool big_endian) : bytes_{bytes}, big_{big_endian} {}
+    FileReader(const std::vector<char>& bytes, bool big_endian) : bytes_{bytes}, big_{big_endian} {}
     std::uint32_t number(std::size_t at) const {
         std::uint32_t value;
         std::memcpy(&value, bytes_.data() + at, sizeof value);
@@ -63,9 +63,9 @@ Result<PcapFile> read_pcap(const std::filesystem::path& path) {
     if (bytes.size() < file_header_bytes)
         return wrong("must begin with a header of 24 bytes");
     PcapFile file;
-    const std::uint32_t native = Reader{bytes, false}.number(0);
+    const std::uint32_t native = FileReader{bytes, false}.number(0);
     file.big_endian = native == byte_swap(magic_us) || native == byte_swap(magic_ns);
-    const Reader from{bytes, file.big_endian};
+    const FileReader from{bytes, file.big_endian};
     if (from.number(0) != magic_us && from.number(0) != magic_ns)
         return wrong("must begin with the number of a classic pcap file");
     file.nanoseconds = from.number(0) == magic_ns;
