@@ -1,21 +1,13 @@
 #include "control/transaction.hh"
 
-#include "base/check.hh"
+#include "control/holders.hh"
+#include "control/ops_by_key.hh"
 
 #include <algorithm>
-#include <bit>
-#include <span>
 
 namespace weft {
 
 namespace {
-
-std::string owner_list(const Holdings& holdings, std::span<const OwnerId> owners) {
-    std::string all;
-    for (const OwnerId owner : owners)
-        all += (all.empty() ? "\"" : ", \"") + std::string{holdings.name(owner)} + "\"";
-    return all;
-}
 
 /// The ops that name one value of one key.
 struct Value {
@@ -42,21 +34,22 @@ public:
     Consolidation(const RowStore& rows, TransactionInput& input)
         : rows_{rows},
           holdings_{rows.holdings()},
-          input_{input} {
+          holders_{rows.holdings()},
+          input_{input},
+          keys_{input.ops} {
         net_.owner = input.owner;
         net_.changes.reserve(input.ops.size());
         net_.asserted.reserve(input.ops.size());
     }
 
     Judged<NetChange> run() {
-        chain_ops();
         constexpr std::uint32_t ahead = 8; // the index of a million rows is in no cache
         for (std::uint32_t i = 0; i < input_.ops.size(); ++i) {
             if (i + ahead < input_.ops.size()) {
                 const CanonicalRow& soon = input_.ops[i + ahead].row;
                 rows_.prefetch(soon.relation, soon.hash);
             }
-            if (first_of_key_[i])
+            if (keys_.is_first(i))
                 judge_key(i);
         }
         if (fault_)
@@ -69,45 +62,6 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t none = 0xffff'ffff;
-
-    /// Links the ops of one key in their order, by a hash table that lives as long as this call.
-    void chain_ops() {
-        const std::size_t count = input_.ops.size();
-        next_.assign(count, none);
-        first_of_key_.assign(count, false);
-        heads_.assign(std::bit_ceil(count * 2 + 1), none);
-        std::vector<std::uint32_t> tails(count, none);
-        const std::size_t mask = heads_.size() - 1;
-        for (std::uint32_t i = 0; i < count; ++i) {
-            const CanonicalRow& row = input_.ops[i].row;
-            std::size_t at = row.hash & mask;
-            while (heads_[at] != none && !same_key(input_.ops[heads_[at]].row, row))
-                at = (at + 1) & mask;
-            const std::uint32_t head = heads_[at];
-            if (head == none) {
-                heads_[at] = i;
-                first_of_key_[i] = true;
-            } else {
-                next_[tails[head]] = i;
-            }
-            tails[head == none ? i : head] = i;
-        }
-    }
-    static bool same_key(const CanonicalRow& a, const CanonicalRow& b) {
-        return a.hash == b.hash && a.relation == b.relation && a.key() == b.key();
-    }
-    bool names_key_of(const Row& row) const {
-        const std::size_t mask = heads_.size() - 1;
-        for (std::size_t at = row.hash & mask; heads_[at] != none; at = (at + 1) & mask) {
-            const CanonicalRow& other = input_.ops[heads_[at]].row;
-            if (other.hash == row.hash && other.relation == row.relation &&
-                other.key() == row.key())
-                return true;
-        }
-        return false;
-    }
-
     void refuse(const PreparedOp& op, std::string code, std::string message) {
         blame(op, std::move(code), std::move(message));
     }
@@ -162,7 +116,7 @@ private:
         before_op_ = erased_ = nullptr;
         const CanonicalRow& key = input_.ops[first].row;
         before_ = rows_.find(key.relation, key.key(), key.hash);
-        for (std::uint32_t i = first; i != none; i = next_[i]) {
+        for (std::uint32_t i = first; i != OpsByKey::none; i = keys_.next(i)) {
             if (!condition_holds(input_.ops[i]))
                 return;
             sum(input_.ops[i]);
@@ -278,7 +232,8 @@ private:
         if (withdrawn && withdrawer->version != 0 && withdrawer->version < before_->version)
             return refuse_stale(*withdrawer, before_->version, "stands at");
         // A -1 of another value than the one that this owner has here is a mistake, not a repeat.
-        const bool ours = holds(holding, input_.owner) || nobodys(holding.owners);
+        const bool ours =
+            holders_.hold(holding.owners, input_.owner) || holders_.nobodys(holding.owners);
         if (others != 0 && !withdrawn && !in_target && ours)
             for (const Value& value : values_)
                 if (!value.before && value.withdrawn())
@@ -303,7 +258,8 @@ private:
         if (op.version != 0 && op.version < before_->version)
             return refuse_stale(op, before_->version, "stands at");
         // Its owner holds it in this life from now on.
-        std::vector<OwnerId> owners = without(live(holding.owners), holdings_.name(input_.owner));
+        std::vector<OwnerId> owners =
+            holders_.without(holders_.live(holding.owners), holdings_.name(input_.owner));
         owners.push_back(input_.owner);
         std::sort(owners.begin(), owners.end());
         const bool scope_scoped_replace = in_target && !input_.replace->scope.empty();
@@ -311,7 +267,7 @@ private:
             return refuse(
                 op,
                 "conflict",
-                "owners " + owner_list(holdings_, owners) + " hold the row, and in scope " +
+                "owners " + holders_.names(owners) + " hold the row, and in scope " +
                     quoted(holding.scope) + ": scope " + quoted(op.scope) + " disagrees"
             );
         net_.asserted.push_back(&op);
@@ -335,8 +291,9 @@ private:
         std::size_t others
     ) {
         if (!left.empty()) {
-            const std::vector<OwnerId> theirs = without(left, holdings_.name(input_.owner));
-            if (theirs.empty() || (nobodys(holding.owners) && !leaves))
+            const std::vector<OwnerId> theirs =
+                holders_.without(left, holdings_.name(input_.owner));
+            if (theirs.empty() || (holders_.nobodys(holding.owners) && !leaves))
                 return refuse(
                     op,
                     "key_conflict",
@@ -346,7 +303,7 @@ private:
             return refuse(
                 op,
                 "conflict",
-                "owner " + owner_list(holdings_, theirs) + " holds the key with another value (" +
+                "owner " + holders_.names(theirs) + " holds the key with another value (" +
                     shown(*before_) + ")"
             );
         }
@@ -373,13 +330,9 @@ private:
         if (in_target && !input_.replace->owner)
             return {}; // the scope's rows are what the transaction says, whoever said otherwise
         if (!withdrawn && !in_target)
-            return nobodys(holding.owners) ? holding.owners : live(holding.owners);
-        return without(live(holding.owners), holdings_.name(input_.owner));
-    }
-    /// All but the lives of one person.
-    std::vector<OwnerId> without(std::vector<OwnerId> owners, std::string_view person) const {
-        std::erase_if(owners, [&](OwnerId owner) { return holdings_.name(owner) == person; });
-        return owners;
+            return holders_.nobodys(holding.owners) ? holding.owners
+                                                    : holders_.live(holding.owners);
+        return holders_.without(holders_.live(holding.owners), holdings_.name(input_.owner));
     }
     void leave(Row& row, std::vector<OwnerId> left, std::uint64_t version) {
         if (left.empty()) {
@@ -407,7 +360,7 @@ private:
         const ReplaceOf& of = *input_.replace;
         return of.relations[static_cast<std::size_t>(relation)] &&
                (of.scope.empty() || of.scope == holding.scope) &&
-               (!of.owner || holds(holding, *of.owner));
+               (!of.owner || holders_.hold(holding.owners, *of.owner));
     }
     void withdraw_the_rest() {
         holdings_.for_each([&](HoldingId id, const Holdings::Holding& holding) {
@@ -415,7 +368,7 @@ private:
                 if (!is_target(holding, relation))
                     continue;
                 rows_.for_each_held(id, relation, [&](Row& row) {
-                    if (!names_key_of(row))
+                    if (!keys_.names(row))
                         leave(row, left_after(holding, true, true), 0);
                 });
             }
@@ -436,29 +389,11 @@ private:
                 if (!of.relations[static_cast<std::size_t>(relation)])
                     continue;
                 rows_.for_each_held(id, relation, [&](Row& row) {
-                    if (!names_key_of(row) && !(input_.replace && is_target(holding, relation)))
-                        leave(row, without(live(holding.owners), of.owner), 0);
+                    if (!keys_.names(row) && !(input_.replace && is_target(holding, relation)))
+                        leave(row, holders_.without(holders_.live(holding.owners), of.owner), 0);
                 });
             }
         });
-    }
-
-    bool holds(const Holdings::Holding& holding, OwnerId owner) const {
-        return std::any_of(holding.owners.begin(), holding.owners.end(), [&](OwnerId other) {
-            return holdings_.same_person(other, owner);
-        });
-    }
-    bool nobodys(std::span<const OwnerId> owners) const {
-        return std::all_of(owners.begin(), owners.end(), [&](OwnerId owner) {
-            return holdings_.gone(owner);
-        });
-    }
-    std::vector<OwnerId> live(const std::vector<OwnerId>& owners) const {
-        std::vector<OwnerId> left;
-        for (const OwnerId owner : owners)
-            if (!holdings_.gone(owner))
-                left.push_back(owner);
-        return left;
     }
 
     void refuse_stale(const PreparedOp& op, std::uint64_t version, std::string_view how) {
@@ -482,10 +417,9 @@ private:
 
     const RowStore& rows_;
     const Holdings& holdings_;
+    const Holders holders_;
     TransactionInput& input_;
-    std::vector<std::uint32_t> next_;
-    std::vector<std::uint32_t> heads_;
-    std::vector<bool> first_of_key_;
+    const OpsByKey keys_;
 
     // of the key being judged
     Row* before_ = nullptr;
@@ -499,56 +433,6 @@ private:
 };
 
 } // namespace
-
-Judged<PreparedOp> prepare(
-    control::Op& op,
-    std::uint32_t index,
-    const std::string& scope,
-    ActionsMemo& memo,
-    std::optional<CanonicalRow> written,
-    const RowStore& rows
-) {
-    PreparedOp prepared;
-    prepared.index = index;
-    prepared.verb = op.verb() == "upsert"   ? Verb::upsert
-                    : op.verb() == "delete" ? Verb::erase
-                                            : Verb::weight;
-    prepared.weight = op.weight();
-    prepared.version = op.version();
-    if (op.has_if_version())
-        prepared.if_version = op.if_version();
-    prepared.if_absent = op.if_absent();
-    prepared.ttl_ms = op.ttl_ms();
-    if (prepared.if_absent && prepared.if_version)
-        return tl::unexpected{Fault{
-            .code = "bad_value",
-            .message = "if_absent and if_version contradict each other: give one",
-            .path = "if_absent",
-            .op = index,
-        }};
-    prepared.scope = op.scope().empty() ? scope : op.scope();
-    if (prepared.scope.size() > name_bytes_max)
-        return tl::unexpected{Fault{
-            .code = "bad_value",
-            .message = "scope " + quoted(prepared.scope) + " has " +
-                       std::to_string(prepared.scope.size()) + " bytes: at most " +
-                       std::to_string(name_bytes_max) + " may be",
-            .path = "scope",
-            .op = index,
-        }};
-    const bool key_only = prepared.verb == Verb::erase;
-    if (written && stands(*written, key_only, rows)) {
-        prepared.row = std::move(*written);
-        return prepared;
-    }
-    auto row = canonical_row(op, key_only, memo);
-    if (!row) {
-        row.error().op = index;
-        return tl::unexpected{std::move(row.error())};
-    }
-    prepared.row = std::move(*row);
-    return prepared;
-}
 
 Judged<NetChange> consolidate(const RowStore& rows, TransactionInput& input) {
     return Consolidation{rows, input}.run();
