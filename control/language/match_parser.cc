@@ -3,17 +3,16 @@
 // without its prerequisites, which stay as they are.
 //
 // Invariants: (1) terms are made by add() alone; (2) no list is ever longer than a few times
-// match_terms_max, and no more than combinations_max pairs of terms are joined, whatever the text.
+// match_terms_max, whatever the text.
 
 #include "base/check.hh"
 #include "control/language/check.hh"
+#include "control/language/comparison.hh"
 #include "control/language/language.hh"
-#include "control/language/prefixes.hh"
-#include "control/language/reader.hh"
+#include "control/language/term_joiner.hh"
 #include "control/language/values.hh"
 
 #include <algorithm>
-#include <boost/container/small_vector.hpp>
 #include <utility>
 
 namespace weft {
@@ -21,58 +20,6 @@ namespace weft {
 namespace language {
 
 namespace {
-
-using Terms = std::vector<Term>;
-using Constants = boost::container::small_vector<Constant, 1>; // sets are rare
-
-constexpr bool is_comparison(Kind kind) noexcept {
-    return kind >= Kind::equal && kind <= Kind::greater_equal;
-}
-
-constexpr Kind inverse(Kind comparison) noexcept {
-    switch (comparison) {
-    case Kind::equal:
-        return Kind::not_equal;
-    case Kind::not_equal:
-        return Kind::equal;
-    case Kind::less:
-        return Kind::greater_equal;
-    case Kind::less_equal:
-        return Kind::greater;
-    case Kind::greater:
-        return Kind::less_equal;
-    default:
-        return Kind::less;
-    }
-}
-
-/// `5 < reg0` is `reg0 > 5`.
-constexpr Kind mirrored(Kind comparison) noexcept {
-    switch (comparison) {
-    case Kind::less:
-        return Kind::greater;
-    case Kind::less_equal:
-        return Kind::greater_equal;
-    case Kind::greater:
-        return Kind::less;
-    case Kind::greater_equal:
-        return Kind::less_equal;
-    default:
-        return comparison;
-    }
-}
-
-constexpr bool is_less(Kind comparison) noexcept {
-    return comparison == Kind::less || comparison == Kind::less_equal;
-}
-
-/// Where a field stands in a term, if it does.
-std::optional<std::size_t> place_of(FieldId field, const Term& term) {
-    for (std::size_t at = 0; at < term.fields.size(); ++at)
-        if (term.fields[at].field == field)
-            return at;
-    return std::nullopt;
-}
 
 class MatchParser {
 public:
@@ -103,14 +50,13 @@ private:
     compare_ports(const FieldRef& field, Kind comparison, const Constants& constants, Terms& out);
     bool
     compare_names(const FieldRef& field, Kind comparison, const Constants& constants, Terms& out);
-    bool values_of(FieldSlice slice, Kind comparison, const Constants& constants, Prefixes&);
     bool add_terms(const FieldRef& field, const Prefixes& values, Terms& out);
 
-    bool unite(Terms& into, Terms&& more);
-    bool intersect(Terms& into, Terms&& more);
-    static bool can_vary(FieldId field, const Term& with);
-    bool intersect_range(Terms& into, std::size_t varying, const Term& with);
-    bool join(Term& into, const Term& other, bool& possible);
+    bool unite(Terms& into, Terms&& more) { return fine(joiner_.unite(into, std::move(more))); }
+    bool intersect(Terms& into, Terms&& more) {
+        return fine(joiner_.intersect(into, std::move(more)));
+    }
+    bool fine(Joined joined);
     bool too_many();
     bool needs_parentheses() {
         return in_.fail(
@@ -122,7 +68,7 @@ private:
 
     Reader in_;
     unsigned depth_ = 0;
-    std::size_t combinations_ = 0;
+    TermJoiner joiner_;
 };
 
 bool MatchParser::too_many() {
@@ -134,94 +80,13 @@ bool MatchParser::too_many() {
     );
 }
 
-bool MatchParser::join(Term& into, const Term& other, bool& possible) {
-    const Added added = add(into, other);
-    possible = added == Added::possible;
-    if (added == Added::mixed || added == Added::two_names)
-        return in_.fail(in_.token().at, "bad_value", why_not(added));
-    return true;
-}
-
-bool MatchParser::unite(Terms& into, Terms&& more) {
-    if (into.empty()) {
-        into = std::move(more);
+bool MatchParser::fine(Joined joined) {
+    if (joined == Joined::fine)
         return true;
-    }
-    into.insert(
-        into.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end())
-    );
-    if (into.size() <= 2 * match_terms_max)
-        return true;
-    std::sort(into.begin(), into.end());
-    into.erase(std::unique(into.begin(), into.end()), into.end());
-    return into.size() <= match_terms_max || too_many();
-}
-
-bool MatchParser::intersect(Terms& into, Terms&& more) {
-    combinations_ += into.size() * more.size();
-    if (combinations_ > LanguageLimits::combinations_max)
+    if (joined == Joined::too_many)
         return too_many();
-    if (into.size() == 1)
-        into.swap(more);
-    if (into.size() > 1 && more.size() == 1)
-        if (const auto varying = only_difference(into))
-            if (const FieldId field = into.front().fields[*varying].field;
-                can_vary(field, more.front()))
-                return intersect_range(into, *varying, more.front());
-    bool possible = false;
-    if (more.size() <= 1) {
-        std::size_t kept = 0;
-        for (std::size_t i = 0; i < into.size() && !more.empty(); ++i) {
-            if (!join(into[i], more.front(), possible))
-                return false;
-            if (!possible)
-                continue;
-            if (kept != i)
-                into[kept] = std::move(into[i]);
-            ++kept;
-        }
-        into.resize(kept);
-        return true;
-    }
-    Terms product;
-    for (const Term& a : into) {
-        Terms row;
-        for (const Term& b : more) {
-            Term both = a;
-            if (!join(both, b, possible))
-                return false;
-            if (possible)
-                row.push_back(std::move(both));
-        }
-        if (!unite(product, std::move(row)))
-            return false;
-    }
-    into = std::move(product);
-    return true;
-}
-
-/// Whether a field's value in the terms that `with` joins does nothing but stand there.
-bool MatchParser::can_vary(FieldId field, const Term& with) {
-    return field != FieldId::shape && !is_name(field) && !place_of(field, with);
-}
-
-/// Terms that differ in one field alone come together with another term as the first of them does.
-bool MatchParser::intersect_range(Terms& into, std::size_t varying, const Term& with) {
-    const FieldId field = into.front().fields[varying].field;
-    Term first = into.front();
-    bool possible = false;
-    if (!join(first, with, possible))
-        return false;
-    if (!possible) {
-        into.clear();
-        return true;
-    }
-    FieldMatch& at = first.fields[*place_of(field, first)];
-    for (Term& term : into) {
-        at = std::move(term.fields[varying]);
-        term.fields = first.fields;
-    }
-    return true;
+    const Added added = joined == Joined::mixed ? Added::mixed : Added::two_names;
+    return in_.fail(in_.token().at, "bad_value", why_not(added));
 }
 
 bool MatchParser::any(bool negated, Terms& out) {
@@ -420,7 +285,9 @@ bool MatchParser::compare(
     if (ports)
         return compare_ports(field, comparison, constants, out);
     Prefixes values;
-    return values_of(field.slice, comparison, constants, values) && add_terms(field, values, out);
+    if (!values_of(field.slice, comparison, constants, joiner_.combinations, values))
+        return too_many();
+    return add_terms(field, values, out);
 }
 
 bool MatchParser::compare_ports(
@@ -440,8 +307,10 @@ bool MatchParser::compare_ports(
     Terms terms;
     for (const Constant& constant : constants) {
         if (constant.port.empty()) {
-            if (!values_of(field.slice, comparison, Constants{constant}, numbers))
-                return false;
+            if (!values_of(
+                    field.slice, comparison, Constants{constant}, joiner_.combinations, numbers
+                ))
+                return too_many();
             continue;
         }
         Terms term(1);
@@ -476,35 +345,6 @@ bool MatchParser::compare_names(
             return false;
     }
     return true;
-}
-
-/// The values for which the comparison holds, in the bits of the slice.
-bool MatchParser::values_of(
-    FieldSlice slice, Kind comparison, const Constants& constants, Prefixes& out
-) {
-    const U128 max = low_bits(slice.bits);
-    const U128 value = constants.front().first;
-    const U128 one{1};
-    switch (comparison) {
-    case Kind::less:
-        return value == U128{} || cover({}, value - one, max, out) || too_many();
-    case Kind::less_equal:
-        return cover({}, value, max, out) || too_many();
-    case Kind::greater:
-        return value == max || cover(value + one, max, max, out) || too_many();
-    case Kind::greater_equal:
-        return cover(value, max, max, out) || too_many();
-    default:
-        break;
-    }
-    for (const Constant& constant : constants) {
-        const bool fine = constant.is_range
-                              ? cover(constant.first, constant.last, max, out)
-                              : append({constant.first, constant.mask.value_or(max)}, out);
-        if (!fine)
-            return too_many();
-    }
-    return comparison == Kind::equal || complement(out, max, combinations_) || too_many();
 }
 
 bool MatchParser::add_terms(const FieldRef& field, const Prefixes& values, Terms& out) {
