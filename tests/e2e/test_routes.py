@@ -1,8 +1,9 @@
-"""A router of flow rows, end to end: thousands of routes in several routing tables, and what `weftctl explain` says of them."""
+"""A router of flow rows, end to end: thousands of routes in several routing tables, networks told apart by their numbers, and what `weftctl explain` says
+of them."""
 import ipaddress
 
 from frames import udp
-from rig import flow, wait_until
+from rig import flow, op, wait_until
 
 HOST, ROUTER, HOP = "02:00:00:00:00:01", "02:00:00:00:00:fe", "02:00:00:00:01:%02x"
 
@@ -78,3 +79,39 @@ def test_routes_that_waited_in_the_exact_match_come_to_rest_without_another_comm
     assert engine(switch) == "exact match"
     switch.control.transaction(more, id="more")
     wait_until(lambda: engine(switch).startswith("lpm (") and "exact match" not in engine(switch), lambda: engine(switch))
+
+
+def test_numbers_of_networks_are_an_array_while_they_are_small(switch):
+    """Each source belongs to a network, each network leaves by a port; one moves, then one with a large number comes."""
+    networks = range(1, 61)
+
+    def source(number):
+        return flow(0, 100, "ip4.src == 10.0.0.%d" % number, "metadata = %d; goto(1);" % number)
+
+    def network(number, port):
+        return flow(1, 100, "metadata == %d" % number, 'output("p%d");' % port)
+
+    def explained():
+        return next(each for each in switch.control.explain(table=1).tables if each.table == 1)
+
+    packets = [udp("10.0.0.%d" % number, "10.9.9.9") for number in (*networks, 99)]
+    switch.files({"p1": packets * 3, "p2": [], "p3": [], "p4": []})
+    switch.control.transaction([(+1, row) for number in networks for row in (source(number), network(number, 2 + number % 2))])
+    switch.control.transaction([(+1, flow(0, 1, "ip4", "metadata = 99; goto(1);"))])
+    switch.control.barrier()
+    assert (explained().engine, explained().cache_lines_max) == ("direct index", 2)
+    switch.send(p1=len(packets))
+    switch.control.transaction([op("upsert", network(7, 4))])
+    switch.control.barrier()
+    switch.send(p1=len(packets))
+    assert switch.drops() == {"no_match": 2}
+    switch.control.transaction([(+1, network(70_000, 4)), (+1, network(99, 4))])
+    switch.control.barrier()
+    assert explained().engine == "exact match"
+    switch.send(p1=len(packets))
+    switch.books_close()
+    outs = switch.stop()
+    even, odd, seventh, stranger = packets[1:60:2], packets[0:60:2], packets[6], packets[60]
+    assert outs["p2"] == even * 3
+    assert outs["p3"] == odd + 2 * [packet for packet in odd if packet != seventh]
+    assert outs["p4"] == [seventh, seventh, stranger]
