@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <thread>
+#include <vector>
 
 namespace weft::test {
 
@@ -28,6 +29,18 @@ struct CountedReaders {
         for (std::size_t reader = 0; reader < count; ++reader)
             while (rounds[reader].load() == before[reader])
                 std::this_thread::yield();
+    }
+    /// Calls `read(number)` on a thread for each reader, which reads until `stop`, while `write()`
+    /// works.
+    template <class Read, class Write>
+    void while_reading(const Read& read, const Write& write) {
+        std::vector<std::thread> threads;
+        for (std::size_t reader = 0; reader < count; ++reader)
+            threads.emplace_back([&read, reader] { read(reader); });
+        write();
+        stop.store(true);
+        for (std::thread& thread : threads)
+            thread.join();
     }
 };
 

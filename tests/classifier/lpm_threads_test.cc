@@ -8,7 +8,6 @@
 
 #include <array>
 #include <atomic>
-#include <thread>
 #include <vector>
 
 namespace weft {
@@ -104,19 +103,18 @@ TEST(LpmThreads, readers_see_exactly_the_routes_of_their_generation_while_the_wr
         readers.published.store(views.back().get());
     };
     commit(1);
-    std::vector<std::thread> threads;
-    for (std::size_t reader = 0; reader < Readers::count; ++reader)
-        threads.emplace_back([&, reader] { read(lpm, readers, reader); });
-    for (Generation g = 2; g <= generations; ++g) {
-        commit(g);
-        if (g % 3 == 0) { // several generations are held between two grace periods
-            readers.wait_for_grace();
-            reclaimer.run_all();
+    readers.while_reading(
+        [&](std::size_t reader) { read(lpm, readers, reader); },
+        [&] {
+            for (Generation g = 2; g <= generations; ++g) {
+                commit(g);
+                if (g % 3 == 0) { // several generations are held between two grace periods
+                    readers.wait_for_grace();
+                    reclaimer.run_all();
+                }
+            }
         }
-    }
-    readers.stop.store(true);
-    for (std::thread& thread : threads)
-        thread.join();
+    );
     reclaimer.run_all();
     EXPECT_EQ(readers.wrong.load(), 0u);
     lpm.clear(root);

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <atomic>
-#include <thread>
 #include <vector>
 
 namespace weft {
@@ -86,22 +85,21 @@ TEST(PrefixPartThreads, readers_see_exactly_their_generation_while_the_writer_wo
         readers.published.store(g);
     };
     commit(1);
-    std::vector<std::thread> threads;
-    for (std::size_t reader = 0; reader < Readers::count; ++reader)
-        threads.emplace_back([&, reader] { read(part, readers, reader); });
-    for (Generation g = 2; g <= generations; ++g) {
-        commit(g);
-        if (g % 3 != 0)
-            continue;             // several generations are held between two grace periods
-        readers.wait_for_grace(); // nobody sees what died: tables without routes go
-        for (PrefixPart::Vrf* vrf : std::exchange(dead, {}))
-            part.leave(*vrf);
-        readers.wait_for_grace(); // nobody stands on them
-        reclaimer.run();
-    }
-    readers.stop.store(true);
-    for (std::thread& thread : threads)
-        thread.join();
+    readers.while_reading(
+        [&](std::size_t reader) { read(part, readers, reader); },
+        [&] {
+            for (Generation g = 2; g <= generations; ++g) {
+                commit(g);
+                if (g % 3 != 0)
+                    continue;             // several generations are held between two grace periods
+                readers.wait_for_grace(); // nobody sees what died: tables without routes go
+                for (PrefixPart::Vrf* vrf : std::exchange(dead, {}))
+                    part.leave(*vrf);
+                readers.wait_for_grace(); // nobody stands on them
+                reclaimer.run();
+            }
+        }
+    );
     EXPECT_EQ(readers.wrong.load(), 0u);
     EXPECT_GT(readers.rounds[0].load() + readers.rounds[1].load(), generations);
 }

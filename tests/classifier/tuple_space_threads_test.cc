@@ -8,7 +8,6 @@
 
 #include <array>
 #include <atomic>
-#include <thread>
 #include <vector>
 
 namespace weft {
@@ -103,23 +102,22 @@ TEST(TupleSpaceThreads, readers_see_exactly_their_generation_while_the_writer_wo
     for (std::uint64_t i = 0; i < other_masks; ++i)
         space.insert(other_rule(i), make_rank(1, 4), 1, 1);
     commit(1);
-    std::vector<std::thread> threads;
-    for (std::size_t reader = 0; reader < Readers::count; ++reader)
-        threads.emplace_back([&, reader] { read(space, readers, reader); });
-    for (Generation g = 2; g <= generations; ++g) {
-        commit(g);
-        readers.wait_for_grace(); // nobody sees what died: out of the tables
-        for (Entry* entry : std::exchange(dead, {}))
-            space.remove(*entry);
-        if (g % 10 == 0 && !space.is_moving()) // other tuples now and then, back and forth
-            space.adopt(plan(g));
-        space.move_some(8);
-        readers.wait_for_grace(); // nobody stands on what was taken out
-        reclaimer.run();
-    }
-    readers.stop.store(true);
-    for (std::thread& thread : threads)
-        thread.join();
+    readers.while_reading(
+        [&](std::size_t reader) { read(space, readers, reader); },
+        [&] {
+            for (Generation g = 2; g <= generations; ++g) {
+                commit(g);
+                readers.wait_for_grace(); // nobody sees what died: out of the tables
+                for (Entry* entry : std::exchange(dead, {}))
+                    space.remove(*entry);
+                if (g % 10 == 0 && !space.is_moving()) // other tuples now and then, back and forth
+                    space.adopt(plan(g));
+                space.move_some(8);
+                readers.wait_for_grace(); // nobody stands on what was taken out
+                reclaimer.run();
+            }
+        }
+    );
     reclaimer.run_all();
     EXPECT_EQ(readers.wrong.load(), 0u);
     EXPECT_GT(readers.rounds[0].load() + readers.rounds[1].load(), generations);
@@ -176,20 +174,16 @@ TEST(TupleSpaceThreads, readers_of_a_direct_index_see_exactly_their_generation) 
         }
     };
     commit(1);
-    std::vector<std::thread> threads;
-    for (std::size_t reader = 0; reader < Readers::count; ++reader)
-        threads.emplace_back([&, reader] { read_all(reader); });
-    for (Generation g = 2; g <= generations; ++g) {
-        commit(g);
-        readers.wait_for_grace(); // nobody sees what died: out of the tables
-        for (Entry* entry : std::exchange(dead, {}))
-            space.remove(*entry);
-        readers.wait_for_grace(); // nobody stands on what was taken out
-        reclaimer.run();
-    }
-    readers.stop.store(true);
-    for (std::thread& thread : threads)
-        thread.join();
+    readers.while_reading(read_all, [&] {
+        for (Generation g = 2; g <= generations; ++g) {
+            commit(g);
+            readers.wait_for_grace(); // nobody sees what died: out of the tables
+            for (Entry* entry : std::exchange(dead, {}))
+                space.remove(*entry);
+            readers.wait_for_grace(); // nobody stands on what was taken out
+            reclaimer.run();
+        }
+    });
     reclaimer.run_all();
     EXPECT_EQ(readers.wrong.load(), 0u);
     EXPECT_GT(direct, 100u);

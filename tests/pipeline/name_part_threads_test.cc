@@ -9,7 +9,6 @@
 #include <array>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace weft {
@@ -95,24 +94,24 @@ TEST(NamePartThreads, readers_see_exactly_their_generation_while_the_writer_work
         readers.published.store(g);
     };
     commit(1);
-    std::vector<std::thread> threads;
-    for (std::size_t reader = 0; reader < Readers::count; ++reader)
-        threads.emplace_back([&, reader] { read(part, readers, reader); });
-    for (Generation g = 2; g <= generations; ++g) {
-        commit(g);
-        readers.wait_for_grace(); // nobody sees what died: out of the part
-        for (Entry* entry : std::exchange(dead, {}))
-            part.remove(*entry);
-        if (g % 10 == 0 && part.wildcards().wants_compile())
-            part.wildcards().adopt(CompiledWildcards::compile(part.wildcards().job(Readers::count))
-            );
-        part.tidy(8);
-        readers.wait_for_grace(); // nobody stands on what was taken out
-        reclaimer.run();
-    }
-    readers.stop.store(true);
-    for (std::thread& thread : threads)
-        thread.join();
+    readers.while_reading(
+        [&](std::size_t reader) { read(part, readers, reader); },
+        [&] {
+            for (Generation g = 2; g <= generations; ++g) {
+                commit(g);
+                readers.wait_for_grace(); // nobody sees what died: out of the part
+                for (Entry* entry : std::exchange(dead, {}))
+                    part.remove(*entry);
+                if (g % 10 == 0 && part.wildcards().wants_compile())
+                    part.wildcards().adopt(
+                        CompiledWildcards::compile(part.wildcards().job(Readers::count))
+                    );
+                part.tidy(8);
+                readers.wait_for_grace(); // nobody stands on what was taken out
+                reclaimer.run();
+            }
+        }
+    );
     reclaimer.run_all();
     EXPECT_EQ(readers.wrong.load(), 0u);
     EXPECT_GT(readers.rounds[0].load() + readers.rounds[1].load(), generations);
